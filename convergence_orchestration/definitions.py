@@ -1,0 +1,37 @@
+"""The one Dagster definitions function: merges what each domain offers.
+
+What belongs here: assembly alone. A domain's assets, checks and jobs live in the domain; a test replaces a resource
+by `build_definitions(settings, {"bigquery": ...})` and patches nothing.
+"""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from convergence_orchestration.gcp.resources import settings_resources
+from convergence_orchestration.keys.jobs import key_jobs
+from convergence_orchestration.settings import Settings, load_settings
+from convergence_orchestration.tenancy.assets import tenant_assets
+from convergence_orchestration.tenancy.jobs import tenancy_jobs
+from convergence_orchestration.warehouse.assets import warehouse_assets
+from convergence_orchestration.warehouse.checks import warehouse_checks
+from convergence_orchestration.warehouse.jobs import warehouse_jobs
+
+
+def build_definitions(
+    settings: Settings, overrides: Mapping[str, dg.ConfigurableResource] | None = None
+) -> dg.Definitions:
+    """Everything this code location offers, with the resources of `settings` unless `overrides` names another."""
+    return dg.Definitions(
+        assets=[*warehouse_assets(), *tenant_assets()],
+        asset_checks=warehouse_checks(),
+        jobs=[*warehouse_jobs(), *tenancy_jobs(), *key_jobs()],
+        resources={**settings_resources(settings), **(overrides or {})},
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `dg`, the web server, the daemon and the run workers load."""
+    return build_definitions(load_settings())

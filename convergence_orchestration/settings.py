@@ -1,0 +1,201 @@
+"""Every environment variable of the platform, once.
+
+What belongs here: names, types, defaults and the sentences about wrong values. What does not: reading any other
+source of configuration. `load_settings` is the only way in; a `.env` file in the working directory is read too.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from convergence_orchestration.errors import ErrorCode, PermanentError
+
+_HOST_AND_PORT = r"^[^\s/:]+:[0-9]{1,5}$"
+
+
+class Environment(StrEnum):
+    """Where the platform runs; `short` is the guide's suffix for key rings and secrets' names."""
+
+    DEVELOPMENT = "development"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+    @property
+    def short(self) -> str:
+        """`dev`, `staging` or `prod`."""
+        return {"development": "dev", "production": "prod"}.get(self.value, self.value)
+
+
+class Settings(BaseSettings):
+    """The settings of one process, read from the environment and `.env`; names are the variables in lower case."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    # Google Cloud
+    gcp_project_id: str = Field(
+        default="convergence-local",
+        pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$",
+        description="Google Cloud project of BigQuery, Secret Manager and Cloud Run.",
+    )
+    bigquery_location: str = Field(
+        default="US", pattern=r"^[A-Za-z0-9-]+$", description="BigQuery location of every dataset."
+    )
+    google_application_credentials: str | None = Field(
+        default=None,
+        description="Path of a service account file; unset, application default credentials are used.",
+    )
+
+    # Cloud KMS
+    kms_project_id: str | None = Field(
+        default=None, description="Project of the key ring; unset, GCP_PROJECT_ID."
+    )
+    kms_location: str = Field(
+        default="us-central1", pattern=r"^[a-z0-9-]+$", description="Location of the key ring."
+    )
+    kms_keyring: str | None = Field(
+        default=None,
+        pattern=r"^[a-zA-Z0-9_-]{1,63}$",
+        description="Key ring; unset, convergence-keyring-{dev,staging,prod} by ENVIRONMENT.",
+    )
+    kms_key: str = Field(
+        default="api-key-encryption",
+        pattern=r"^[a-zA-Z0-9_-]{1,63}$",
+        description="Crypto key that seals tenants' keys.",
+    )
+
+    # The application
+    environment: Environment = Field(
+        default=Environment.DEVELOPMENT, description="development, staging or production."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="DEBUG", description="Lowest severity of our own log lines; other libraries log from INFO."
+    )
+    api_host: str = Field(default="0.0.0.0", description="Address the API listens on.")  # noqa: S104 the guide's
+    api_port: int = Field(default=8000, ge=1, le=65535, description="Port the API listens on.")
+
+    # Security
+    admin_api_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Administrators' key; unset, the secret admin-api-key-<environment> in Secret Manager.",
+    )
+    disable_auth: bool = Field(
+        default=False, description="Accept every caller; honoured in development alone."
+    )
+
+    # Emulators on this machine, host:port; unset, Google Cloud is asked
+    bigquery_emulator_host: str | None = Field(
+        default=None, description="local-bigquery's URL, for example http://127.0.0.1:8002."
+    )
+    kms_emulator_host: str | None = Field(
+        default=None, pattern=_HOST_AND_PORT, description="host:port of a KMS served without TLS."
+    )
+    secret_manager_emulator_host: str | None = Field(
+        default=None, pattern=_HOST_AND_PORT, description="host:port of a Secret Manager served without TLS."
+    )
+
+    # Dagster
+    dagster_url: AnyHttpUrl = Field(
+        default=AnyHttpUrl("http://127.0.0.1:8001"),
+        description="Dagster's web server, whose GraphQL the API asks.",
+    )
+    run_wait_seconds: float = Field(
+        default=30,
+        ge=0,
+        le=600,
+        description="Seconds a call waits for its run unless `Prefer: wait=N` says else.",
+    )
+
+    # Limits
+    tenant_requests_per_minute: int = Field(
+        default=100, ge=1, description="Requests a minute for one tenant."
+    )
+    tenant_requests_per_hour: int = Field(default=1000, ge=1, description="Requests an hour for one tenant.")
+    tenant_creations_per_minute: int = Field(default=10, ge=1, description="POST /admin/tenants a minute.")
+    max_body_bytes: int = Field(default=10_000_000, ge=1, description="Largest request body, in bytes.")
+    rate_limit_storage_url: str = Field(
+        default="memory://", description="Where limits are counted: memory:// or redis://host:port."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Origins that browsers may call from, separated by commas."
+    )
+    key_index_refresh_seconds: float = Field(
+        default=2, gt=0, le=60, description="Seconds between two looks at the key ledger."
+    )
+    key_index_max_age_seconds: float = Field(
+        default=30, gt=0, description="Age in seconds past which the API answers tenants 503."
+    )
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper_case(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _authentication_is_on_outside_development(self) -> Self:
+        if self.disable_auth and self.environment is not Environment.DEVELOPMENT:
+            raise ValueError(
+                "DISABLE_AUTH=true is honoured in development alone; "
+                f"remove it or set it to false for ENVIRONMENT={self.environment}."
+            )
+        return self
+
+    @property
+    def key_ring(self) -> str:
+        """The key ring's short name, the guide's default for the environment if none is set."""
+        return self.kms_keyring or f"convergence-keyring-{self.environment.short}"
+
+    @property
+    def crypto_key_name(self) -> str:
+        """Full resource name of the key that seals tenants' keys."""
+        project = self.kms_project_id or self.gcp_project_id
+        return f"projects/{project}/locations/{self.kms_location}/keyRings/{self.key_ring}/cryptoKeys/{self.kms_key}"
+
+    @property
+    def admin_secret_id(self) -> str:
+        """Name of the administrators' key in Secret Manager, as in the guide: `admin-api-key-{dev,staging,prod}`."""
+        return f"admin-api-key-{self.environment.short}"
+
+    @property
+    def dagster_base_url(self) -> str:
+        """Dagster's address without a slash at its end."""
+        return str(self.dagster_url).rstrip("/")
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment and `.env`, with `overrides` (by field name) on top.
+
+    Raises:
+        PermanentError: INVALID_SETTINGS, whose message has one sentence for each wrong variable and no value of any.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise PermanentError(ErrorCode.INVALID_SETTINGS, "\n".join(_sentences(error))) from None
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    return [
+        _sentence(str(item["loc"][0]).upper() if item["loc"] else None, item["msg"])
+        for item in error.errors()
+    ]
+
+
+def _sentence(variable: str | None, message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    if variable is None:
+        return text
+    field = Settings.model_fields.get(variable.lower())
+    meaning = f" It is: {field.description}" if field and field.description else ""
+    return f"{variable} is wrong: {text[:1].lower()}{text[1:]}.{meaning}"
