@@ -1,0 +1,158 @@
+"""Faults on demand: what the cloud does on a bad day, read from a YAML file while the emulators run.
+
+What belongs here: the file's format, which call meets which rule, and the counting. How a fault becomes an answer is
+the business of each server (`asgi_faults.py`, `dispatch.py`).
+
+The file (default `DATA_DIR/faults.yaml`, absent: no faults) is a list of rules and is read again when it changes,
+which starts all counts anew. A file that is wrong is reported in the log and means no faults.
+
+    - method: google.cloud.kms.v1.KeyManagementService/Encrypt   # gRPC, and the same handler over REST
+      code: UNAVAILABLE          # a canonical code, or an HTTP status
+      times: 2                   # the first two calls; the third succeeds
+    - method: "POST /bigquery/v2/projects/*/datasets"            # local-bigquery: verb and path
+      code: 403
+      reason: rateLimitExceeded  # the word that BigQuery's clients decide by
+      every: 5                   # each fifth call
+    - method: google.cloud.secretmanager.v1.*
+      delay_seconds: 1.5         # slow, and then as usual: no code
+    - method: "*/Decrypt"
+      corrupt: plaintext_crc32c  # one byte or number of the answer is wrong
+
+`method` is a glob in which `*` also matches `/`. Without `times` and `every` each call is met; with both, each
+`every`th call until `times` faults were given. The first rule that applies to a call is the one used; a rule that
+matched without applying still counts the call. `code` may come with `delay_seconds`; `corrupt` names a field of the
+answer and works for the services of `server`, not for local-bigquery.
+"""
+
+import threading
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from convergence_orchestration.local_gcp import codes
+from convergence_orchestration.logs import logger
+
+_log = logger(__name__)
+
+
+class FaultRule(BaseModel):
+    """One rule of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str = Field(min_length=1)
+    code: str | int | None = None
+    reason: str | None = None
+    times: int | None = Field(default=None, ge=1)
+    every: int | None = Field(default=None, ge=1)
+    delay_seconds: float = Field(default=0, ge=0, le=600)
+    corrupt: str | None = None
+
+    @model_validator(mode="after")
+    def _does_something_known(self) -> Self:
+        if self.code is None and self.corrupt is None and not self.delay_seconds:
+            raise ValueError("a rule needs code, corrupt or delay_seconds")
+        if isinstance(self.code, str) and self.code not in codes.BY_NAME:
+            raise ValueError(
+                f"code {self.code!r} is neither an HTTP status nor one of {', '.join(codes.BY_NAME)}"
+            )
+        if isinstance(self.code, int) and not 400 <= self.code <= 599:  # noqa: PLR2004 HTTP's range of errors
+            raise ValueError(f"code {self.code} is no HTTP status of an error (400 to 599)")
+        return self
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What one call meets: first the delay in seconds, then the code if there is one, else a corrupted answer."""
+
+    code: codes.Code | None = None
+    reason: str | None = None
+    delay_seconds: float = 0.0
+    corrupt: str | None = None
+
+    @property
+    def message(self) -> str:
+        """The sentence that the caller reads."""
+        return "This failure was asked for in the faults file of the local cloud."
+
+
+NO_FAULT = Fault()
+_RULES = TypeAdapter(list[FaultRule])
+
+
+@dataclass
+class _Counted:
+    rule: FaultRule
+    calls: int = 0
+    given: int = 0
+
+    def applies(self) -> bool:
+        self.calls += 1
+        if self.rule.every is not None and self.calls % self.rule.every:
+            return False
+        if self.rule.times is not None and self.given >= self.rule.times:
+            return False
+        self.given += 1
+        return True
+
+
+class Faults:
+    """The rules of one file with their counts; safe to ask from many threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._seen: tuple[int, int, int] | None = None
+        self._rules: list[_Counted] = []
+
+    def meet(self, *names: str) -> Fault:
+        """The fault for one call that is known under any of `names`; NO_FAULT if it is to go well."""
+        with self._lock:
+            self._read_if_changed()
+            for counted in self._rules:
+                if any(fnmatchcase(name, counted.rule.method) for name in names) and counted.applies():
+                    return _fault(counted.rule)
+        return NO_FAULT
+
+    def _read_if_changed(self) -> None:
+        seen = _identity(self._path)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        self._rules = [] if seen is None else [_Counted(rule) for rule in _read(self._path)]
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _read(path: Path) -> list[FaultRule]:
+    try:
+        rules = _RULES.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")) or [])
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        _log.error(
+            "The faults file is wrong; correct it. Until then there are no faults.",
+            path=str(path),
+            problem=str(error),
+        )
+        return []
+    _log.info("Faults are on.", path=str(path), rules=len(rules))
+    return rules
+
+
+def _fault(rule: FaultRule) -> Fault:
+    if rule.code is None:
+        code = None
+    elif isinstance(rule.code, str):
+        code = codes.BY_NAME[rule.code]
+    else:
+        code = codes.for_http_status(rule.code)
+    return Fault(code=code, reason=rule.reason, delay_seconds=rule.delay_seconds, corrupt=rule.corrupt)

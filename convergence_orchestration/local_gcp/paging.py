@@ -1,0 +1,53 @@
+"""Pages of lists.
+
+What belongs here: sizes and tokens. A token holds the place of the last item, so a page stays right when items are
+added or removed meanwhile.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Any
+
+from convergence_orchestration.local_gcp.refusals import invalid, not_served
+
+_DEFAULT_SIZE = 100
+_MAX_SIZE = 1000
+_PREFIX = b"after:"
+
+type Reader[M] = Callable[[type[M], str, int, int], list[tuple[int, M]]]
+
+
+def page[M](read: Reader[M], kind: type[M], parent: str, request: Any) -> tuple[list[M], str]:  # noqa: ANN401
+    """The items of one page, and the token of the next one ("" after the last).
+
+    `read` is `Rows.oldest_first` or `Rows.newest_first`; `request` is any list request.
+
+    Raises:
+        Refusal: INVALID_ARGUMENT for a wrong size or token, UNIMPLEMENTED for a filter or an order.
+    """
+    if request.filter or getattr(request, "order_by", ""):
+        not_served("A list with filter or order_by")
+    if request.page_size < 0:
+        invalid("page_size must not be negative.")
+    size = min(request.page_size or _DEFAULT_SIZE, _MAX_SIZE)
+    found = read(kind, parent, _place(request.page_token), size + 1)
+    token = _token(found[size - 1][0]) if len(found) > size else ""
+    return [item for _, item in found[:size]], token
+
+
+def _token(place: int) -> str:
+    return base64.urlsafe_b64encode(_PREFIX + str(place).encode()).decode()
+
+
+def _place(token: str) -> int:
+    if not token:
+        return 0
+    try:
+        content = base64.urlsafe_b64decode(token)
+    except (binascii.Error, ValueError):
+        content = b""
+    digits = content.removeprefix(_PREFIX)
+    if not content.startswith(_PREFIX) or not digits.isdigit():
+        invalid("page_token is not one that a list answered with.")
+    return int(digits)

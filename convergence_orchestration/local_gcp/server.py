@@ -1,0 +1,98 @@
+"""Google Cloud on this machine, all but BigQuery, as one process.
+
+    python -m convergence_orchestration.local_gcp.server --data-dir DIR --grpc-port P --rest-port Q [--faults FILE]
+
+What belongs here: which services there are, and starting and stopping both edges over one store. State is kept in
+`DIR/local-gcp.sqlite3` and the key of its secrets in `DIR/local-gcp.key`; the faults file is described in `faults.py`.
+`GET /healthz` on the REST port answers 200 when both ports serve.
+"""
+
+import argparse
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from convergence_orchestration.errors import PermanentError
+from convergence_orchestration.local_gcp.dispatch import Dispatcher
+from convergence_orchestration.local_gcp.faults import Faults
+from convergence_orchestration.local_gcp.grpc_edge import GrpcEdge
+from convergence_orchestration.local_gcp.kms.policies import KeyPolicies
+from convergence_orchestration.local_gcp.kms.service import KeyManagement
+from convergence_orchestration.local_gcp.process import begin
+from convergence_orchestration.local_gcp.rest_edge import RestEdge
+from convergence_orchestration.local_gcp.rpc import Service
+from convergence_orchestration.local_gcp.secret_manager.service import SecretManager
+from convergence_orchestration.local_gcp.store import Store
+from convergence_orchestration.logs import logger
+
+_log = logger("convergence_orchestration.local_gcp.server")
+
+
+def services() -> list[Service]:
+    """Every service of this process."""
+    return [KeyManagement(), KeyPolicies(), SecretManager()]
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where a running local cloud listens on 127.0.0.1."""
+
+    grpc: int
+    rest: int
+
+
+@contextmanager
+def serving(
+    data_dir: Path,
+    ports: Ports = Ports(0, 0),
+    faults_file: Path | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Iterator[Ports]:
+    """Both edges, serving; port 0 means any, and the ports that were taken come back.
+
+    Raises:
+        PermanentError: a port is taken, or the data directory's key file is missing.
+    """
+    with ExitStack() as undo:
+        store = Store(data_dir)
+        undo.callback(store.close)
+        dispatcher = Dispatcher(services(), store, Faults(faults_file or data_dir / "faults.yaml"), clock)
+        grpc_edge = GrpcEdge(dispatcher, ports.grpc)
+        undo.callback(grpc_edge.stop)
+        rest_edge = RestEdge(dispatcher, ports.rest)
+        undo.callback(rest_edge.stop)
+        undo.callback(dispatcher.stop)
+        grpc_edge.start()
+        rest_edge.start()
+        yield Ports(grpc_edge.port, rest_edge.port)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    arguments = _arguments(argv)
+    begin(arguments.data_dir)
+    try:
+        with serving(
+            arguments.data_dir, Ports(arguments.grpc_port, arguments.rest_port), arguments.faults
+        ) as ports:
+            _log.info("The local cloud is served.", grpc_port=ports.grpc, rest_port=ports.rest)
+            threading.Event().wait()
+    except PermanentError as error:
+        sys.exit(error.message)
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Google Cloud on this machine: KMS and Secret Manager")
+    parser.add_argument("--data-dir", type=Path, required=True, help="where all state is kept")
+    parser.add_argument("--grpc-port", type=int, required=True, help="port on 127.0.0.1 for Google's clients")
+    parser.add_argument("--rest-port", type=int, required=True, help="port on 127.0.0.1 for gcloud and curl")
+    parser.add_argument("--faults", type=Path, help="YAML file of faults; default DATA_DIR/faults.yaml")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    main()
