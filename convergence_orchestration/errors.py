@@ -13,6 +13,7 @@ class ErrorCode(StrEnum):
 
     # asked wrongly: changes nothing, asking again in the same way fails in the same way
     INVALID_ARGUMENT = "invalid_argument"
+    MALFORMED_JSON = "malformed_json"
     INVALID_SETTINGS = "invalid_settings"
     INVALID_CATALOGUE = "invalid_catalogue"
     INVALID_TENANT_ID = "invalid_tenant_id"
@@ -20,6 +21,7 @@ class ErrorCode(StrEnum):
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
     TENANT_NOT_FOUND = "tenant_not_found"
     TENANT_EXISTS = "tenant_exists"
     TENANT_NOT_ACTIVE = "tenant_not_active"

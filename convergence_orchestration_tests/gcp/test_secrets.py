@@ -1,0 +1,126 @@
+import pytest
+from google.cloud import secretmanager_v1
+
+from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
+from convergence_orchestration.gcp.clients import secret_manager_client
+from convergence_orchestration.gcp.secrets import Secrets
+from convergence_orchestration.settings import Settings
+from convergence_orchestration_tests.emulators import Emulator
+from convergence_orchestration_tests.gcp.faults import faults
+
+SERVICE = "google.cloud.secretmanager.v1.SecretManagerService"
+
+
+@pytest.fixture
+def secrets(settings: Settings) -> Secrets:
+    return Secrets(secret_manager_client(settings), settings.gcp_project_id)
+
+
+def test_a_secret_is_made_once_with_its_labels(secrets: Secrets) -> None:
+    assert secrets.ensure_secret("admin-api-key-dev", {"made_by": "us"}) is True
+    assert secrets.ensure_secret("admin-api-key-dev") is False
+
+    found = secrets.client.get_secret(name=f"projects/{secrets.project}/secrets/admin-api-key-dev")
+    assert dict(found.labels) == {"made_by": "us"}
+
+
+def test_somebody_quicker_is_no_error(secrets: Secrets, local_gcp: Emulator) -> None:
+    with faults(local_gcp, {"method": f"{SERVICE}/CreateSecret", "code": "ALREADY_EXISTS"}):
+        assert secrets.ensure_secret("admin-api-key-dev") is False
+
+
+def test_the_newest_version_is_read_or_any_other(secrets: Secrets) -> None:
+    secrets.ensure_secret("admin-api-key-dev")
+
+    first = secrets.add_version("admin-api-key-dev", b"one")
+    second = secrets.add_version("admin-api-key-dev", b"two")
+
+    assert secrets.access("admin-api-key-dev").payload == b"two"
+    assert secrets.access("admin-api-key-dev").name == second
+    assert secrets.access("admin-api-key-dev", "1").payload == b"one"
+    assert first.endswith("/secrets/admin-api-key-dev/versions/1")
+
+
+def test_the_payload_is_not_shown(secrets: Secrets) -> None:
+    secrets.ensure_secret("admin-api-key-dev")
+    secrets.add_version("admin-api-key-dev", b"very secret")
+
+    assert "very secret" not in repr(secrets.access("admin-api-key-dev"))
+
+
+def test_the_same_payload_adds_nothing(secrets: Secrets) -> None:
+    secrets.ensure_secret("admin-api-key-dev")
+
+    assert secrets.add_version("admin-api-key-dev", b"one") == secrets.add_version(
+        "admin-api-key-dev", b"one"
+    )
+
+
+def test_an_addition_that_failed_for_a_moment_is_repeated(secrets: Secrets, local_gcp: Emulator) -> None:
+    secrets.ensure_secret("admin-api-key-dev")
+
+    with faults(local_gcp, {"method": f"{SERVICE}/AddSecretVersion", "code": "UNAVAILABLE", "times": 1}):
+        name = secrets.add_version("admin-api-key-dev", b"one")
+
+    assert name.endswith("/versions/1")
+
+
+def test_a_disabled_newest_version_is_followed_by_a_new_one(secrets: Secrets) -> None:
+    secrets.ensure_secret("admin-api-key-dev")
+    first = secrets.add_version("admin-api-key-dev", b"one")
+    secrets.client.disable_secret_version(request=secretmanager_v1.DisableSecretVersionRequest(name=first))
+
+    with pytest.raises(PermanentError) as caught:
+        secrets.access("admin-api-key-dev")
+    second = secrets.add_version("admin-api-key-dev", b"one")
+
+    assert caught.value.code is ErrorCode.FAILED_PRECONDITION
+    assert second.endswith("/versions/2")
+
+
+@pytest.mark.parametrize("field", ["payload.data", "payload.data_crc32c", "name"])
+def test_a_damaged_answer_is_found(secrets: Secrets, local_gcp: Emulator, field: str) -> None:
+    secrets.ensure_secret("admin-api-key-dev")
+    secrets.add_version("admin-api-key-dev", b"one")
+    damage = {"method": f"{SERVICE}/AccessSecretVersion", "corrupt": field}
+
+    with faults(local_gcp, damage), pytest.raises(TransientError) as caught:
+        secrets.access("admin-api-key-dev")
+
+    assert caught.value.code is ErrorCode.DATA_CORRUPTED
+
+
+def test_a_missing_secret_or_version_says_so(secrets: Secrets) -> None:
+    secrets.ensure_secret("empty")
+
+    for secret_id in ("nowhere", "empty"):
+        with pytest.raises(PermanentError) as caught:
+            secrets.access(secret_id)
+        assert caught.value.code is ErrorCode.NOT_FOUND
+    with pytest.raises(PermanentError) as caught:
+        secrets.add_version("nowhere", b"one")
+    assert caught.value.code is ErrorCode.NOT_FOUND
+
+
+def test_a_missing_role_names_the_command_that_grants_it(secrets: Secrets, local_gcp: Emulator) -> None:
+    secrets.ensure_secret("admin-api-key-dev")
+
+    with faults(local_gcp, {"method": f"{SERVICE}/*", "code": "PERMISSION_DENIED"}):
+        with pytest.raises(PermanentError, match=r"roles/secretmanager\.secretAccessor"):
+            secrets.access("admin-api-key-dev")
+        with pytest.raises(PermanentError, match=r"roles/secretmanager\.admin"):
+            secrets.ensure_secret("admin-api-key-dev")
+
+
+def test_nothing_is_added_while_the_newest_version_cannot_be_compared(
+    secrets: Secrets, local_gcp: Emulator
+) -> None:
+    secrets.ensure_secret("admin-api-key-dev")
+
+    refusal = {"method": f"{SERVICE}/AccessSecretVersion", "code": "PERMISSION_DENIED"}
+    with faults(local_gcp, refusal), pytest.raises(PermanentError) as caught:
+        secrets.add_version("admin-api-key-dev", b"one")
+
+    assert caught.value.code is ErrorCode.PERMISSION_DENIED
+    with pytest.raises(PermanentError, match="Not found"):
+        secrets.access("admin-api-key-dev")
