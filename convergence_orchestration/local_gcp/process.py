@@ -25,7 +25,8 @@ def begin(data_dir: Path) -> None:
     try:
         configure(load_settings())
     except PermanentError as error:
-        sys.exit(error.message)
+        sys.stderr.write(f"{error.message}\n")
+        sys.exit(2)
     os.umask(0o077)
     data_dir.mkdir(parents=True, exist_ok=True)
 
