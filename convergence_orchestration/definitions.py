@@ -5,6 +5,7 @@ by `build_definitions(settings, {"bigquery": ...})` and patches nothing.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -19,7 +20,7 @@ from convergence_orchestration.warehouse.jobs import warehouse_jobs
 
 
 def build_definitions(
-    settings: Settings, overrides: Mapping[str, dg.ConfigurableResource] | None = None
+    settings: Settings, overrides: Mapping[str, dg.ConfigurableResource[Any]] | None = None
 ) -> dg.Definitions:
     """Everything this code location offers, with the resources of `settings` unless `overrides` names another."""
     return dg.Definitions(

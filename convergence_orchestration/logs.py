@@ -49,6 +49,7 @@ def configure(settings: Settings) -> None:
     root.handlers = [handler]
     root.setLevel(logging.INFO)
     logging.getLogger(_OURS).setLevel(settings.log_level)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each call's URL at INFO
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -64,7 +65,9 @@ def _make_room(_logger: object, _method: str, event: MutableMapping[str, Any]) -
     return event
 
 
-def _as_in_the_guide(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _as_in_the_guide(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
     """Order and name the fields as the guide's example does, and show no secret whatever its field is called."""
     line: dict[str, Any] = {
         "timestamp": event.pop("timestamp"),

@@ -78,7 +78,9 @@ def test_the_key_may_live_in_a_project_of_its_own() -> None:
 
 
 def test_the_env_file_is_read(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("GCP_PROJECT_ID=from-the-file\nCORS_ORIGINS=https://a.example, https://b.example\n")
+    (tmp_path / ".env").write_text(
+        "GCP_PROJECT_ID=from-the-file\nCORS_ORIGINS=https://a.example, https://b.example\n"
+    )
 
     settings = load_settings()
 
@@ -98,7 +100,12 @@ def test_each_wrong_variable_gets_one_sentence_and_no_value_is_shown() -> None:
 
     lines = caught.value.message.splitlines()
     assert caught.value.code is ErrorCode.INVALID_SETTINGS
-    assert sorted(line.split()[0] for line in lines) == ["ADMIN_API_KEY", "API_PORT", "CORS_ORIGINS", "ENVIRONMENT"]
+    assert sorted(line.split()[0] for line in lines) == [
+        "ADMIN_API_KEY",
+        "API_PORT",
+        "CORS_ORIGINS",
+        "ENVIRONMENT",
+    ]
     assert "hunter2" not in caught.value.message
     assert caught.value.__cause__ is None
 
@@ -119,7 +126,9 @@ def test_the_admin_key_is_hidden_wherever_settings_are_printed() -> None:
     assert "a-very-secret-admin-key" not in f"{settings!r}{settings.model_dump_json()}"
 
 
-@pytest.mark.parametrize("program", ["convergence_orchestration.api", "convergence_orchestration.local_gcp.server"])
+@pytest.mark.parametrize(
+    "program", ["convergence_orchestration.api", "convergence_orchestration.local_gcp.server"]
+)
 def test_a_wrong_value_ends_the_start_without_a_traceback(program: str, tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", program, *_needed_arguments(program, tmp_path)],
