@@ -1,0 +1,161 @@
+"""What keeps the index up to date: a look at the ledger every few seconds, in a thread of its own.
+
+Appends of many writers have no global order and arrive late: each look re-reads an overlapping window and drops what it
+knows by event id, and now and then everything is read anew. A look that fails changes nothing: the index stays as it is
+and its age grows, which is what readiness and the API judge.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from threading import Event, Lock, Thread
+from typing import Protocol
+
+from convergence_orchestration.errors import ConvergenceError
+from convergence_orchestration.keys.index import KeyIndex
+from convergence_orchestration.keys.model import KeyEvent, KeyId, KeyRecord, record_of
+from convergence_orchestration.logs import logger
+
+OVERLAP = timedelta(minutes=5)
+"""How far each look reaches back: longer than an append may take (30 s) with clocks that differ by minutes."""
+
+REBUILD_EVERY = timedelta(minutes=15)
+"""How often everything is read anew, for what came later than the overlap forgives."""
+
+_log = logger(__name__)
+
+
+class EventSource(Protocol):
+    """Where events come from: `KeyLedger`, or a list in a test."""
+
+    def all(self) -> Sequence[KeyEvent]:
+        """Every event there is."""
+
+    def events_since(self, since: datetime) -> Sequence[KeyEvent]:
+        """Every event recorded at or after `since`."""
+
+
+class LedgerFollower:
+    """Fills `index` from `ledger` every `interval` seconds as long as it runs.
+
+    Args:
+        ledger: read in this thread alone.
+        index: swapped after each successful look.
+        interval: seconds between the end of one look and the next.
+        clock: the time now, UTC.
+        overlap: how far a look reaches back before the one before it.
+        rebuild_every: how often everything is read anew.
+    """
+
+    def __init__(
+        self,
+        ledger: EventSource,
+        index: KeyIndex,
+        *,
+        interval: float,
+        clock: Callable[[], datetime],
+        overlap: timedelta = OVERLAP,
+        rebuild_every: timedelta = REBUILD_EVERY,
+    ) -> None:
+        self._ledger = ledger
+        self._index = index
+        self._interval = interval
+        self._clock = clock
+        self._overlap = overlap
+        self._rebuild_every = rebuild_every
+        self._known = _Known()
+        self._looked_at: datetime | None = None
+        self._rebuilt_at: datetime | None = None
+        self._changing = Lock()
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="key-ledger-follower", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow, with a first look at once. Once in a follower's life."""
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """End the thread; waits `timeout` seconds for the look it may be in. Harmless if it was never started."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def note(self, event: KeyEvent) -> None:
+        """Apply an event of this process at once, before the ledger shows it."""
+        with self._changing:
+            if self._known.add([event]) and self._looked_at is not None:
+                self._index.swap(self._known.records(), self._looked_at)
+
+    def refresh(self) -> None:
+        """One look at the ledger.
+
+        Raises:
+            ConvergenceError: the ledger could not be read; the index is as it was.
+        """
+        began = self._clock()
+        is_rebuild = self._is_rebuild_due(began)
+        events = self._ledger.all() if is_rebuild else self._ledger.events_since(self._window_start(began))
+        with self._changing:
+            self._looked_at = began
+            if is_rebuild:
+                # an event noted a moment ago may not be visible yet; an old one that is gone was restored away
+                self._known = _Known([*self._known.since(began - self._overlap), *events])
+                self._rebuilt_at = began
+            elif not self._known.add(events):
+                self._index.confirm(began)
+                return
+            self._index.swap(self._known.records(), began)
+
+    def _is_rebuild_due(self, now: datetime) -> bool:
+        return self._rebuilt_at is None or now - self._rebuilt_at >= self._rebuild_every
+
+    def _window_start(self, now: datetime) -> datetime:
+        return (self._looked_at or now) - self._overlap
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._try_to_refresh()
+            self._stopping.wait(self._interval)
+
+    def _try_to_refresh(self) -> None:
+        try:
+            self.refresh()
+        except ConvergenceError as error:
+            _log.warning("The key ledger could not be read; the index stays as it was.", code=error.code)
+        except Exception:  # noqa: BLE001 a thread that died would let the index age for ever
+            _log.exception("A defect kept the key ledger from being read; the index stays as it was.")
+
+
+class _Known:
+    """The events known so far, once each, and the records they add up to."""
+
+    def __init__(self, events: Iterable[KeyEvent] = ()) -> None:
+        self._events: dict[KeyId, dict[str, KeyEvent]] = {}
+        self._records: dict[KeyId, KeyRecord] = {}
+        self.add(events)
+
+    def add(self, events: Iterable[KeyEvent]) -> bool:
+        """Take in what is new of `events`; True if anything was."""
+        changed: set[KeyId] = set()
+        for event in events:
+            of_key = self._events.setdefault(event.key_id, {})
+            if event.event_id not in of_key:
+                of_key[event.event_id] = event
+                changed.add(event.key_id)
+        for key_id in changed:
+            record = record_of(self._events[key_id].values())
+            if record is not None:
+                self._records[key_id] = record
+        return bool(changed)
+
+    def since(self, instant: datetime) -> list[KeyEvent]:
+        """The events recorded at or after `instant`."""
+        return [
+            event
+            for of_key in self._events.values()
+            for event in of_key.values()
+            if event.recorded_at >= instant
+        ]
+
+    def records(self) -> Iterable[KeyRecord]:
+        """Every key's record."""
+        return self._records.values()

@@ -1,0 +1,118 @@
+"""The log of what happened to keys: `tenants.api_key_events`, of which rows are appended and never changed.
+
+What belongs here: appending events and reading records back. What events mean is `model.record_of`.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from google.cloud.bigquery import Row, ScalarQueryParameter
+
+from convergence_orchestration.gcp.bigquery import BigQuery
+from convergence_orchestration.keys.model import (
+    KeyEvent,
+    KeyEventKind,
+    KeyId,
+    KeyRecord,
+    Scope,
+    record_of,
+)
+from convergence_orchestration.settings import Environment
+from convergence_orchestration.tenancy.model import TenantId
+from convergence_orchestration.warehouse.model import CENTRAL_DATASET
+
+_HERE = Path(__file__)
+_BY_KEY = _HERE.with_name("ledger_by_key.sql").read_text(encoding="utf-8")
+_BY_HASH = _HERE.with_name("ledger_by_hash.sql").read_text(encoding="utf-8")
+_BY_TENANT = _HERE.with_name("ledger_by_tenant.sql").read_text(encoding="utf-8")
+_SINCE = _HERE.with_name("ledger_since.sql").read_text(encoding="utf-8")
+_THE_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class KeyLedger:
+    """The ledger, over one BigQuery. Errors are those of `gcp.bigquery`; NOT_FOUND before the bootstrap."""
+
+    def __init__(self, bigquery: BigQuery) -> None:
+        self._bigquery = bigquery
+
+    def append(self, event: KeyEvent) -> None:
+        """Write down that `event` happened; the same event twice counts once."""
+        self._bigquery.append(CENTRAL_DATASET, "api_key_events", [_row_of(event)])
+
+    def get(self, key_id: KeyId) -> KeyRecord | None:
+        """The key's record, or None if no such key was issued."""
+        return record_of(self._read(_BY_KEY, ScalarQueryParameter("key_id", "STRING", key_id)))
+
+    def find_by_hash(self, key_hash: str) -> KeyRecord | None:
+        """The record of the key of which `key_hash` is the SHA-256 in hexadecimal, or None."""
+        return record_of(self._read(_BY_HASH, ScalarQueryParameter("key_hash", "STRING", key_hash)))
+
+    def active_for(self, tenant_id: TenantId, now: datetime) -> list[KeyRecord]:
+        """The tenant's keys that are accepted at `now`, the one issued last at the end."""
+        records = records_of(self._read(_BY_TENANT, ScalarQueryParameter("tenant_id", "STRING", tenant_id)))
+        accepted = [record for record in records if record.is_accepted(now)]
+        return sorted(accepted, key=lambda record: (record.issued_at, record.key_id))
+
+    def all(self) -> list[KeyEvent]:
+        """Every event there is, in no order."""
+        return self.events_since(_THE_BEGINNING)
+
+    def events_since(self, since: datetime) -> list[KeyEvent]:
+        """Every event recorded at or after `since`, in no order; one that was appended twice may come twice."""
+        return self._read(_SINCE, ScalarQueryParameter("since", "TIMESTAMP", since))
+
+    def _read(self, sql: str, parameter: ScalarQueryParameter) -> list[KeyEvent]:
+        return [_event_of(row) for row in self._bigquery.query(sql, [parameter])]
+
+
+def records_of(events: Iterable[KeyEvent]) -> list[KeyRecord]:
+    """The records that mixed events add up to."""
+    by_key: dict[KeyId, list[KeyEvent]] = {}
+    for event in events:
+        by_key.setdefault(event.key_id, []).append(event)
+    return [record for record in map(record_of, by_key.values()) if record is not None]
+
+
+def _row_of(event: KeyEvent) -> dict[str, object]:
+    row: dict[str, object | None] = {
+        "event_id": event.event_id,
+        "key_id": event.key_id,
+        "tenant_id": event.tenant_id,
+        "kind": str(event.kind),
+        "key_hash": event.key_hash,
+        "environment": str(event.environment),
+        "description": event.description or None,
+        "scopes": [str(scope) for scope in event.scopes],
+        "expires_at": event.expires_at,
+        "overlap_ends_at": event.overlap_ends_at,
+        "successor_key_id": event.successor_key_id,
+        "kms_key_version": event.kms_key_version,
+        "actor": event.actor,
+        "request_id": event.request_id,
+        "run_id": event.run_id,
+        "recorded_at": event.recorded_at,
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _event_of(row: Row) -> KeyEvent:
+    successor = row["successor_key_id"]
+    return KeyEvent(
+        key_id=KeyId(row["key_id"]),
+        tenant_id=TenantId(row["tenant_id"]),
+        kind=KeyEventKind(row["kind"]),
+        environment=Environment(row["environment"]),
+        recorded_at=row["recorded_at"],
+        actor=row["actor"] or "",
+        key_hash=row["key_hash"],
+        description=row["description"] or "",
+        # a scope that this version does not know, it does not grant
+        scopes=tuple(Scope(scope) for scope in row["scopes"] or () if scope in Scope),
+        expires_at=row["expires_at"],
+        overlap_ends_at=row["overlap_ends_at"],
+        successor_key_id=KeyId(successor) if successor else None,
+        kms_key_version=row["kms_key_version"],
+        request_id=row["request_id"],
+        run_id=row["run_id"],
+    )

@@ -1,0 +1,6 @@
+-- A key's sealed copy; the same one for everybody should there ever be two.
+SELECT key_id, tenant_id, environment, ciphertext, kms_key_version, sealed_at
+FROM tenants.sealed_keys
+WHERE key_id = @key_id
+ORDER BY sealed_at, ciphertext
+LIMIT 1
