@@ -1,0 +1,301 @@
+"""What callers send and what they get, as pydantic models: the API's contract, shown in its OpenAPI document.
+
+What belongs here: fields, their meaning and their examples. What a value must look like is decided by the domains
+(`parse_new_tenant` and its like), so that the Dagster UI refuses the same values in the same words.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
+
+from convergence_orchestration.errors import ErrorCode
+from convergence_orchestration.keys.model import KEY_ID_PATTERN, MAX_KEY_DESCRIPTION_LENGTH, Scope
+from convergence_orchestration.tenancy.model import (
+    MAX_COMPANY_NAME_LENGTH,
+    MAX_DESCRIPTION_LENGTH,
+    TENANT_ID_PATTERN,
+    Plan,
+    RequestState,
+    TenantState,
+)
+
+
+class Sent(BaseModel):
+    """A request body: fields that are not in it are refused."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+RunIdField = Annotated[
+    str, Field(description="The Dagster run.", examples=["0b7d6a3e-7d0f-4a45-9a51-5c6bb1c1c1a4"])
+]
+RunUrlField = Annotated[str, Field(description="Where to see the run.")]
+TenantIdField = Annotated[
+    str, Field(description=f"The tenant's id, {TENANT_ID_PATTERN}, not reserved.", examples=["acmecorp"])
+]
+KeyIdField = Annotated[
+    str, Field(description=f"The key's id, {KEY_ID_PATTERN}.", examples=["key_4eT2bUeYH9n0XJq8sVdC"])
+]
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one field; the value is never repeated."""
+
+    field: str
+    message: str
+
+
+class ErrorFacts(BaseModel):
+    """An error: a word for programs, a sentence for people."""
+
+    code: ErrorCode
+    message: str
+    request_id: str = Field(description="The request's id, which is in the log lines and in X-Request-ID.")
+    details: list[FieldProblem] | dict[str, object] | None = Field(
+        default=None, description="The fields for 422; further facts, such as run_id and run_url, for others."
+    )
+
+
+class ErrorBody(BaseModel):
+    """Every error looks like this."""
+
+    error: ErrorFacts
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "error": {
+                    "code": "tenant_not_found",
+                    "message": "Check the tenant id: there is no tenant of this id.",
+                    "request_id": "9f1c7b6e2d7d4f3a8c53c0f4c7d1a2b3",
+                }
+            }
+        }
+    )
+
+
+class Health(BaseModel):
+    """The process answers; what it needs is told by /health/ready."""
+
+    status: Literal["healthy"] = "healthy"
+    service: str = "convergence-api"
+    version: str
+    environment: str
+
+
+class Check(BaseModel):
+    """One thing the API needs. `unknown` is as bad as `unhealthy`: nobody could look."""
+
+    status: Literal["healthy", "unhealthy", "unknown"]
+    age_seconds: float | None = Field(description="Seconds since this was found out.")
+    latency_ms: float | None = Field(default=None, description="Milliseconds the look took.")
+    reason: str | None = None
+
+
+class Readiness(BaseModel):
+    """All checks; ready if each is healthy."""
+
+    status: Literal["ready", "not_ready"]
+    checks: dict[str, Check]
+
+
+class BootstrapOptions(Sent):
+    """What to recreate; each is copied to a snapshot first. Nothing is recreated by default."""
+
+    force_recreate_dataset: StrictBool = False
+    force_recreate_tables: StrictBool = False
+
+
+class Accepted(BaseModel):
+    """The run goes on after the time the caller wanted to wait."""
+
+    status: Literal["RUNNING"] = "RUNNING"
+    run_id: RunIdField
+    run_url: RunUrlField
+    message: str
+
+
+class Bootstrapped(BaseModel):
+    """The central dataset and its tables are there."""
+
+    status: Literal["SUCCESS"] = "SUCCESS"
+    dataset_created: bool
+    tables_created: list[str] = Field(description="Created or recreated by this run.")
+    tables_existed: list[str]
+    total_tables: int
+    snapshots: dict[str, str] = Field(
+        description="The snapshot of each table that was recreated, as dataset.table.", examples=[{}]
+    )
+    run_id: RunIdField
+    run_url: RunUrlField
+    message: str
+
+
+class TenantWanted(Sent):
+    """A tenant to be."""
+
+    tenant_id: Annotated[StrictStr, Field(description=f"{TENANT_ID_PATTERN}, not reserved.")]
+    description: Annotated[StrictStr, Field(description=f"At most {MAX_DESCRIPTION_LENGTH} characters.")] = ""
+    company_name: Annotated[
+        StrictStr, Field(description=f"At most {MAX_COMPANY_NAME_LENGTH} characters.")
+    ] = ""
+    admin_email: Annotated[StrictStr, Field(description="name@example.com, or empty.")] = ""
+    plan: Annotated[StrictStr, Field(description=f"One of {', '.join(Plan)}.")] = Plan.STARTER.value
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "tenant_id": "acmecorp",
+                    "company_name": "ACME Corporation",
+                    "admin_email": "ops@acme.example",
+                    "plan": "PROFESSIONAL",
+                }
+            ]
+        }
+    )
+
+
+class TenantReady(BaseModel):
+    """The tenant is ACTIVE."""
+
+    tenant_id: TenantIdField
+    state: Literal[TenantState.ACTIVE] = TenantState.ACTIVE
+    datasets_created: int = Field(description="1: the tenant's own dataset.")
+    tables_created: list[str]
+    api_keys_count: int = Field(description="Keys that are accepted now; 0 until one is issued.")
+    request_id: str = Field(description="The request that made the tenant.", examples=["req_" + "a2" * 13])
+    run_id: RunIdField
+    run_url: RunUrlField
+
+
+class TenantAccepted(BaseModel):
+    """The tenant is being made; the Location header names the request to ask for."""
+
+    tenant_id: TenantIdField
+    state: Literal[TenantState.PROVISIONING] = TenantState.PROVISIONING
+    request_id: str
+    run_id: RunIdField
+    run_url: RunUrlField
+    message: str
+
+
+class TenantFacts(BaseModel):
+    """A tenant as administrators see it."""
+
+    tenant_id: TenantIdField
+    state: TenantState
+    company_name: str
+    description: str
+    admin_email: str
+    plan: Plan
+    dataset_id: str
+    request_id: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class TenantPage(BaseModel):
+    """Tenants ordered by id."""
+
+    tenants: list[TenantFacts]
+    next_after: str | None = Field(description="The `after` of the next page; null on the last.")
+
+
+class TenantRequestFacts(BaseModel):
+    """A request for a tenant and how far it has come."""
+
+    request_id: str
+    tenant_id: TenantIdField
+    kind: str
+    state: RequestState
+    attempt: int = Field(description="Counted from 1; more if a failed request was sent again.")
+    requested_at: datetime
+    updated_at: datetime
+    run_id: str | None
+    run_url: str | None
+    reason: str | None = Field(description="Why it failed, and what to do.")
+    error_code: str | None
+
+
+class KeyWanted(Sent):
+    """A key to issue."""
+
+    tenant_id: Annotated[StrictStr, Field(description="An ACTIVE tenant.")]
+    description: Annotated[StrictStr, Field(max_length=MAX_KEY_DESCRIPTION_LENGTH)] = ""
+    scopes: Annotated[
+        list[StrictStr] | None, Field(description=f"Some of {', '.join(Scope)}; all if left out.")
+    ] = None
+    expires_at: Annotated[
+        StrictStr | None, Field(description="ISO 8601 with its offset, in the future; never if left out.")
+    ] = None
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"tenant_id": "acmecorp", "description": "nightly import"}]}
+    )
+
+
+class KeyDelivered(BaseModel):
+    """A key, shown this once."""
+
+    api_key: str = Field(description="The key itself: keep it now, it is never shown again.")
+    key_id: KeyIdField
+    tenant_api_key_hash: str = Field(
+        description="SHA-256 of the key in hexadecimal, which is all that is kept."
+    )
+    tenant_id: TenantIdField
+    scopes: list[Scope]
+    created_at: datetime
+    expires_at: datetime | None
+    description: str
+    run_id: str | None = Field(description="The Dagster run that issued it.")
+    run_url: str | None
+
+
+class KeyAccepted(Accepted):
+    """The key is being issued; POST to the Location header's path hands it over once the run has succeeded."""
+
+    key_id: KeyIdField
+    tenant_id: TenantIdField
+
+
+class KeyRevoked(BaseModel):
+    """The key is refused from now on."""
+
+    key_id: KeyIdField
+    tenant_id: TenantIdField
+    revoked_at: datetime
+    run_id: str | None = Field(description="The Dagster run that revoked it; null if it was revoked before.")
+    run_url: str | None
+
+
+class KeyFacts(BaseModel):
+    """What a caller may know of its own key."""
+
+    key_id: KeyIdField
+    description: str
+    scopes: list[Scope]
+    expires_at: datetime | None
+
+
+class OwnLimits(BaseModel):
+    """What the caller's plan and this API allow."""
+
+    requests_per_minute: int
+    requests_per_hour: int
+    runs_per_day: int
+    concurrent_runs: int
+
+
+class Me(BaseModel):
+    """The caller's own tenant."""
+
+    tenant_id: TenantIdField
+    state: TenantState
+    company_name: str
+    description: str
+    plan: Plan
+    created_at: datetime
+    limits: OwnLimits
+    key: KeyFacts

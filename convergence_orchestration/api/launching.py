@@ -1,0 +1,53 @@
+"""Launching a job of ours and telling its caller how far it got: shared by the calls that change something.
+
+What belongs here: what is the same for all of them: the tags, the metric, and the answer while a run goes on.
+"""
+
+from typing import Annotated
+
+from fastapi import Header
+from pydantic import BaseModel
+from starlette.responses import JSONResponse
+
+from convergence_orchestration.api.runs import RunId, RunOutcome
+from convergence_orchestration.api.services import Services
+
+REQUEST_TAG = "convergence/request_id"
+TENANT_TAG = "convergence/tenant_id"
+ACTOR_TAG = "convergence/actor"
+
+PreferHeader = Annotated[
+    str | None,
+    Header(
+        alias="Prefer",
+        description="`wait=N` waits N seconds for the run (at most 600), `respond-async` does not wait.",
+    ),
+]
+
+
+async def launch(
+    services: Services, job: str, config: dict[str, dict[str, object]], tags: dict[str, str]
+) -> RunId:
+    """Launch the op or asset job; `config` is one config by op. Errors are `DagsterClient.launch`'s."""
+    run_config = {"ops": {op: {"config": values} for op, values in config.items()}}
+    run_id = await services.dagster.launch(job, run_config, tags)
+    services.metrics.run(job)
+    return run_id
+
+
+async def outcome_of(services: Services, run_id: RunId, seconds: float, **facts: object) -> RunOutcome:
+    """The run's outcome after at most `seconds`; it may be unfinished.
+
+    Raises:
+        ConvergenceError: the run's own failure, with run_id, run_url and `facts` in its details.
+    """
+    outcome = await services.dagster.wait(run_id, seconds)
+    if error := outcome.error(services.dagster.run_url(run_id)):
+        error.details.update(facts)
+        raise error
+    return outcome
+
+
+def accepted(body: BaseModel, location: str) -> JSONResponse:
+    """202 with the place where to ask on."""
+    return JSONResponse(body.model_dump(mode="json"), 202, {"Location": location})

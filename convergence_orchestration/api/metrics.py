@@ -1,0 +1,63 @@
+"""What Prometheus reads at `/metrics`.
+
+What belongs here: the metrics and their names. Labels hold route templates and codes, never ids: their number is
+bounded whatever callers send.
+"""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """The metrics of one API process, in a registry of their own."""
+
+    def __init__(self, index_age: Callable[[], float], index_size: Callable[[], int]) -> None:
+        """`index_age` gives seconds, infinite if the key index was never filled."""
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "convergence_http_requests",
+            "Requests answered.",
+            ("method", "route", "status"),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "convergence_http_request_duration_seconds",
+            "Seconds from a request's first byte to its answer's last.",
+            ("method", "route", "status"),
+            registry=self._registry,
+            buckets=_SECONDS,
+        )
+        self._runs = Counter(
+            "convergence_runs_launched",
+            "Dagster runs launched.",
+            ("job",),
+            registry=self._registry,
+        )
+        age = Gauge(
+            "convergence_key_index_age_seconds",
+            "Age in seconds of the key index; infinite if it was never filled.",
+            registry=self._registry,
+        )
+        age.set_function(index_age)
+        size = Gauge("convergence_key_index_keys", "Keys in the key index.", registry=self._registry)
+        size.set_function(index_size)
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answered request."""
+        labels = (method if method in _KNOWN_METHODS else "OTHER", route, str(status))
+        self._requests.labels(*labels).inc()
+        self._seconds.labels(*labels).observe(seconds)
+
+    def run(self, job: str) -> None:
+        """Count one launched run."""
+        self._runs.labels(job).inc()
+
+    def text(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self._registry)

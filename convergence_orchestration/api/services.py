@@ -1,0 +1,165 @@
+"""What the calls work with: clients, stores and the key index of one API process, opened and closed together.
+
+What belongs here: putting them together. Nothing is asked of any of them before the application starts, and start-up
+waits for none: what cannot be reached is told by /health/ready.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import anyio
+import anyio.to_thread
+import httpx
+from fastapi import Request
+
+from convergence_orchestration.api.admin_access import AdminAccess
+from convergence_orchestration.api.dagster_client import DagsterClient
+from convergence_orchestration.api.key_source import LedgerOnceBootstrapped
+from convergence_orchestration.api.metrics import Metrics
+from convergence_orchestration.api.rate_limits import RateLimits
+from convergence_orchestration.api.readiness import ReadinessChecks
+from convergence_orchestration.api.tenant_profiles import TenantProfiles
+from convergence_orchestration.errors import ErrorCode, PermanentError
+from convergence_orchestration.gcp.bigquery import BigQuery
+from convergence_orchestration.gcp.clients import bigquery_client, kms_client, secret_manager_client
+from convergence_orchestration.gcp.kms import Kms
+from convergence_orchestration.gcp.secrets import Secrets
+from convergence_orchestration.keys.follower import LedgerFollower
+from convergence_orchestration.keys.index import KeyIndex
+from convergence_orchestration.keys.ledger import KeyLedger
+from convergence_orchestration.settings import Settings
+from convergence_orchestration.tenancy.registry import Tenants
+from convergence_orchestration.tenancy.requests import TenantRequests
+
+GOOGLE_CALLS_AT_ONCE = 16
+"""Threads that may wait for Google at once, apart from those of anybody else."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What an application has from its making on, before anything is opened."""
+
+    settings: Settings
+    index: KeyIndex
+    metrics: Metrics
+    limits: RateLimits
+    clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything a call may need."""
+
+    settings: Settings
+    clock: Callable[[], datetime]
+    metrics: Metrics
+    limits: RateLimits
+    index: KeyIndex
+    follower: LedgerFollower
+    dagster: DagsterClient
+    admin: AdminAccess
+    bigquery: BigQuery
+    kms: Kms
+    tenants: Tenants
+    requests: TenantRequests
+    ledger: KeyLedger
+    profiles: TenantProfiles
+    readiness: ReadinessChecks
+    threads: anyio.CapacityLimiter
+
+    async def blocking[**P, R](self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """`call` in a thread, for what asks Google about the control plane.
+
+        Raises:
+            PermanentError: NOT_BOOTSTRAPPED if the central dataset or table it reads is not there.
+        """
+        try:
+            return await anyio.to_thread.run_sync(lambda: call(*args, **kwargs), limiter=self.threads)
+        except PermanentError as error:
+            if error.code is not ErrorCode.NOT_FOUND:
+                raise
+            raise not_bootstrapped() from error
+
+
+def services_of(request: Request) -> Services:
+    """The services of the application that answers this request."""
+    services: Services = request.app.state.services
+    return services
+
+
+def not_bootstrapped() -> PermanentError:
+    """The error for calls that need the central tables before there are any."""
+    return PermanentError(
+        ErrorCode.NOT_BOOTSTRAPPED,
+        "Bootstrap the platform first: POST /api/v1/admin/bootstrap, or launch the job bootstrap in Dagster.",
+    )
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def opened(standing: Standing) -> AsyncIterator[Services]:
+    """The services, with the key index being followed, until the block is left."""
+    settings = standing.settings
+    with _google(settings) as google:
+        # Dagster is an address of ours: no proxy of the environment stands before it
+        async with httpx.AsyncClient(trust_env=False) as http:
+            services = _services(standing, google, DagsterClient(http, settings.dagster_base_url))
+            services.follower.start()
+            try:
+                yield services
+            finally:
+                await anyio.to_thread.run_sync(services.follower.stop)
+
+
+@dataclass(frozen=True)
+class _Google:
+    bigquery: BigQuery
+    kms: Kms
+    secrets: Secrets
+
+
+@contextmanager
+def _google(settings: Settings) -> Iterator[_Google]:
+    """Our clients of Google's services, closed at the end."""
+    with ExitStack() as closing:
+        bigquery = bigquery_client(settings)
+        closing.callback(bigquery.close)
+        kms = kms_client(settings)
+        closing.callback(kms.transport.close)
+        secrets = secret_manager_client(settings)
+        closing.callback(secrets.transport.close)
+        yield _Google(
+            BigQuery(bigquery),
+            Kms(kms, settings.crypto_key_name),
+            Secrets(secrets, settings.gcp_project_id),
+        )
+
+
+def _services(standing: Standing, google: _Google, dagster: DagsterClient) -> Services:
+    settings, index, clock = standing.settings, standing.index, standing.clock
+    tenants, ledger = Tenants(google.bigquery), KeyLedger(google.bigquery)
+    source = LedgerOnceBootstrapped(ledger)
+    return Services(
+        settings=settings,
+        clock=clock,
+        metrics=standing.metrics,
+        limits=standing.limits,
+        index=index,
+        follower=LedgerFollower(source, index, interval=settings.key_index_refresh_seconds, clock=clock),
+        dagster=dagster,
+        admin=AdminAccess(settings, google.secrets),
+        bigquery=google.bigquery,
+        kms=google.kms,
+        tenants=tenants,
+        requests=TenantRequests(google.bigquery),
+        ledger=ledger,
+        profiles=TenantProfiles(tenants.get, settings.key_index_max_age_seconds, clock),
+        readiness=ReadinessChecks(settings, index, dagster, google.bigquery, clock),
+        threads=anyio.CapacityLimiter(GOOGLE_CALLS_AT_ONCE),
+    )

@@ -1,0 +1,318 @@
+"""An API under test: the real application over HTTP, the real emulators, and the stand-in for Dagster.
+
+What belongs here: starting it, and the jobs that the stand-in plays with our own functions.
+"""
+
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypedDict
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+from google.cloud.bigquery import ArrayQueryParameter
+from pydantic import SecretStr
+
+from convergence_orchestration.api.app import create_app
+from convergence_orchestration.api.services import Services
+from convergence_orchestration.gcp.bigquery import BigQuery
+from convergence_orchestration.gcp.clients import bigquery_client, kms_client
+from convergence_orchestration.gcp.kms import Kms
+from convergence_orchestration.keys.issuing import NewKey, issue
+from convergence_orchestration.keys.model import (
+    KeyEvent,
+    KeyEventKind,
+    KeyId,
+    new_key_id,
+    parse_expiry,
+    parse_scopes,
+)
+from convergence_orchestration.keys.revoking import Revocation, revoke
+from convergence_orchestration.keys.token import generate_tenant_key, hash_of
+from convergence_orchestration.settings import Settings
+from convergence_orchestration.tenancy.model import (
+    RequestEvent,
+    RequestId,
+    RequestState,
+    TenantId,
+    parse_new_tenant,
+)
+from convergence_orchestration.tenancy.onboarding import Onboarding
+from convergence_orchestration.tenancy.provisioning import activate
+from convergence_orchestration.tenancy.registry import Tenants
+from convergence_orchestration.tenancy.requests import TenantRequests
+from convergence_orchestration.warehouse.bootstrap import NOTHING_REMOVED, ensure_dataset, ensure_tables
+from convergence_orchestration.warehouse.catalogue import central_tables, tenant_tables
+from convergence_orchestration_tests.api.dagster_standin import (
+    DagsterStandIn,
+    Launch,
+    Materializations,
+    materialized,
+)
+
+ADMIN_KEY = "admin_for_the_tests_alone"
+PATIENCE = 60
+
+_ADD_TENANTS = """
+INSERT INTO tenants.tenant_profiles
+  (tenant_id, state, company_name, description, admin_email, plan, dataset_id, request_id, created_at, updated_at)
+SELECT
+  id, 'ACTIVE', '', '', '', 'STARTER', 'tenant_' || id, 'req_aaaaaaaaaaaaaaaaaaaaaaaaaa',
+  CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP()
+FROM UNNEST(@ids) AS id
+"""
+
+
+@dataclass
+class Clock:
+    """The time, which a test may move."""
+
+    ahead: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+class KnownKey(TypedDict):
+    """A key as far as a test needs it."""
+
+    api_key: str
+    key_id: str
+    tenant_api_key_hash: str
+
+
+@dataclass
+class Api:
+    """A running API."""
+
+    url: str
+    app: FastAPI
+    settings: Settings
+    dagster: DagsterStandIn
+    http: httpx.Client
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def services(self) -> Services:
+        """What the application opened."""
+        services: Services = self.app.state.services
+        return services
+
+    def call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Any call, as it is."""
+        return self.http.request(method, self.url + path, **request)
+
+    def admin(self, method: str, path: str, body: object = None, **headers: str) -> httpx.Response:
+        """Call `/api/v1/admin{path}` with the administrators' key."""
+        content = {} if body is None else {"json": body}
+        return self.call(
+            method, f"/api/v1/admin{path}", headers={"X-Admin-Key": ADMIN_KEY} | headers, **content
+        )
+
+    def me(self, api_key: str) -> httpx.Response:
+        """GET /tenants/me."""
+        return self.call("GET", "/api/v1/tenants/me", headers={"X-API-Key": api_key})
+
+    def wait_until_keys_are_known(self) -> None:
+        """Come back when the key index was filled."""
+        while self.call("GET", "/health/ready").json()["checks"]["key_index"]["status"] != "healthy":
+            time.sleep(0.05)
+
+    def known_key(self, tenant_id: str, **fields: Any) -> KnownKey:
+        """A key that the ledger holds and this API knows, without the steps of issuing it."""
+        key = generate_tenant_key(self.settings.environment)
+        event = KeyEvent(
+            key_id=new_key_id(),
+            tenant_id=TenantId(tenant_id),
+            kind=KeyEventKind.ISSUED,
+            environment=self.settings.environment,
+            recorded_at=self.clock(),
+            actor="a test",
+            key_hash=hash_of(key.get_secret_value()),
+            **fields,
+        )
+        self.services.ledger.append(event)
+        self.services.follower.note(event)
+        return {
+            "api_key": key.get_secret_value(),
+            "key_id": event.key_id,
+            "tenant_api_key_hash": hash_of(key.get_secret_value()),
+        }
+
+    def issue_key(self, tenant_id: str, **fields: object) -> dict[str, Any]:
+        """A tenant's key, as it was answered."""
+        answer = self.admin("POST", "/api-keys", {"tenant_id": tenant_id, **fields})
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """What the emulators hold for one project, and the jobs over it as Dagster would run them."""
+
+    settings: Settings
+    unused_tenants: list[str] = field(default_factory=list)
+
+    def add_tenants(self, count: int) -> None:
+        """ACTIVE tenants without datasets, for tests that need no more."""
+        self.unused_tenants.extend(new_tenant_id() for _ in range(count))
+        ids = ArrayQueryParameter("ids", "STRING", self.unused_tenants)
+        self.bigquery.execute(_ADD_TENANTS, [ids])
+
+    def tenant(self) -> str:
+        """The id of an ACTIVE tenant that no other test uses and that has no key."""
+        return self.unused_tenants.pop()
+
+    @property
+    def bigquery(self) -> BigQuery:
+        return BigQuery(bigquery_client(self.settings))
+
+    @property
+    def kms(self) -> Kms:
+        return Kms(kms_client(self.settings), self.settings.crypto_key_name)
+
+    def bootstrap(self, _: Launch | None = None) -> Materializations:
+        self.kms.ensure_key_ring()
+        self.kms.ensure_crypto_key()
+        dataset = ensure_dataset(self.bigquery, NOTHING_REMOVED)
+        outcomes = ensure_tables(self.bigquery, central_tables(), NOTHING_REMOVED)
+        return [
+            materialized("kms_key", action="created"),
+            materialized("tenants", "dataset", action=dataset.value),
+            *(
+                materialized("tenants", outcome.spec.name, action=outcome.action.value)
+                for outcome in outcomes
+            ),
+        ]
+
+    def onboard(self, launch: Launch) -> Materializations:
+        config = dict(launch.op_config())
+        request_id = RequestId(config.pop("request_id"))
+        onboarding = Onboarding(
+            bigquery=self.bigquery,
+            request_id=request_id,
+            asked=parse_new_tenant(**config),
+            run_id=launch.run_id,
+            actor=launch.tags["convergence/actor"],
+            is_last_try=True,
+            clock=lambda: datetime.now(UTC),
+        )
+        with onboarding.recorded() as provision:
+            provisioned = provision()
+        tenant_id = provisioned.tenant.tenant_id
+        return [materialized("tenant", name, partition=tenant_id) for name in provisioned.tables]
+
+    def seem_to_onboard(self, launch: Launch) -> Materializations:
+        """What others see of an onboarding, the profile and the request that is DONE, without the seconds it takes."""
+        config = dict(launch.op_config())
+        request_id = RequestId(config.pop("request_id"))
+        asked = parse_new_tenant(**config)
+        now = datetime.now(UTC)
+        requests = TenantRequests(self.bigquery)
+        request = requests.get(request_id)
+        assert request is not None
+        assert request.parameters == asked
+        activate(Tenants(self.bigquery), request_id, asked, now)
+        done = RequestEvent(
+            request_id,
+            asked.tenant_id,
+            RequestState.DONE,
+            now,
+            launch.tags["convergence/actor"],
+            request.attempt,
+            run_id=launch.run_id,
+        )
+        requests.append(done)
+        return [materialized("tenant", table.name, partition=asked.tenant_id) for table in tenant_tables()]
+
+    def issue(self, launch: Launch) -> Materializations:
+        config, now = launch.op_config(), datetime.now(UTC)
+        asked = NewKey(
+            key_id=KeyId(config["key_id"]),
+            tenant_id=TenantId(config["tenant_id"]),
+            environment=self.settings.environment,
+            actor=launch.tags["convergence/actor"],
+            description=config["description"],
+            scopes=parse_scopes(config["scopes"]),
+            expires_at=parse_expiry(config["expires_at"], now),
+            request_id=launch.tags["convergence/request_id"],
+            run_id=launch.run_id,
+        )
+        issue(self.bigquery, self.kms, asked, now)
+        return []
+
+    def revoke(self, launch: Launch) -> Materializations:
+        config = launch.op_config()
+        asked = Revocation(
+            config["key"], launch.tags["convergence/actor"], config["reason"], run_id=launch.run_id
+        )
+        revoke(self.bigquery, asked, datetime.now(UTC))
+        return []
+
+    def jobs(self) -> dict[str, Callable[[Launch], Materializations]]:
+        return {
+            "bootstrap": self.bootstrap,
+            "onboard_tenant": self.seem_to_onboard,
+            "issue_tenant_key": self.issue,
+            "revoke_tenant_key": self.revoke,
+        }
+
+
+def patiently(settings: Settings) -> Settings:
+    """Settings under which nothing happens by itself while a test looks."""
+    return settings.model_copy(
+        update={
+            "key_index_refresh_seconds": 60.0,
+            "key_index_max_age_seconds": 3600.0,
+            "tenant_creations_per_minute": 100_000,
+        }
+    )
+
+
+@contextmanager
+def served(settings: Settings, dagster: DagsterStandIn) -> Iterator[Api]:
+    """The API with these settings, Dagster's address and the administrators' key replaced."""
+    clock = Clock()
+    settings = settings.model_copy(
+        update={"dagster_url": dagster.url, "admin_api_key": settings.admin_api_key or SecretStr(ADMIN_KEY)}
+    )
+    listener = socket.create_server(("127.0.0.1", 0))
+    app = create_app(settings, clock)
+    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        with httpx.Client(timeout=PATIENCE, trust_env=False) as http:
+            yield Api(f"http://127.0.0.1:{listener.getsockname()[1]}", app, settings, dagster, http, clock)
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+def new_tenant_id() -> str:
+    """A tenant id that no other test uses."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+def assert_is_error(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The `error` of an answer, which has this status and code and the shape of every error."""
+    assert answer.status_code == status, answer.text
+    error: dict[str, Any] = answer.json()["error"]
+    assert answer.json().keys() == {"error"}
+    assert error.keys() - {"details"} == {"code", "message", "request_id"}
+    assert error["code"] == code
+    assert error["request_id"] == answer.headers["X-Request-ID"]
+    assert error["message"].endswith((".", "`"))
+    return error
