@@ -1,0 +1,56 @@
+"""`convergence`: the platform from the command line.
+
+What belongs here: which commands there are. Each imports what it needs when it runs, so that `--help` and completion answer
+at once.
+"""
+
+from typing import Annotated
+
+import typer
+
+from convergence_orchestration.cli import demo, lifecycle, log_lines, secret_manager, tenant_keys, tenants
+from convergence_orchestration.cli.reporting import ReportingGroup
+
+_HELP = """\
+The whole life of a multi-tenant BigQuery platform, on this machine.
+
+Exit status: 0 done; 1 it failed; 2 wrong usage or settings; 3 a platform already runs in the data directory; 4 none runs
+there; 130 interrupted.
+"""
+
+app = typer.Typer(
+    name="convergence",
+    cls=ReportingGroup,
+    help=_HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for command in (lifecycle.up, lifecycle.down, lifecycle.status, log_lines.logs, demo.demo):
+    app.command()(command)
+app.command("admin-key")(secret_manager.admin_key)
+app.command("gcloud-env")(secret_manager.gcloud_env)
+app.add_typer(tenants.app, name="tenant")
+app.add_typer(tenant_keys.app, name="key")
+
+
+def _print_version(is_wanted: bool) -> None:  # noqa: FBT001 Typer's callback
+    if is_wanted:
+        from convergence_orchestration import __version__  # noqa: PLC0415
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def convergence(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before the command; `_HELP` is what is shown."""
+
+
+def main() -> None:
+    """What the `convergence` script runs."""
+    app()

@@ -1,0 +1,99 @@
+"""Calls of the API, and its refusals as our errors.
+
+What belongs here: HTTP for commands. Which calls there are is told by the commands.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from convergence_orchestration.cli.access import Access
+from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
+
+_CONNECT_SECONDS = 10.0
+_BEYOND_THE_WAIT_SECONDS = 60.0  # an answer may come later than the API promised
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the API answered: its body and whether the run behind it still goes on (202)."""
+
+    body: Mapping[str, Any]
+    is_pending: bool
+
+
+class ApiCalls:
+    """The administrators' calls of one API."""
+
+    def __init__(self, access: Access, wait_seconds: float = 30) -> None:
+        self._access = access
+        self._wait_seconds = wait_seconds
+
+    def get(self, path: str, **query: str) -> Answer:
+        """GET a path below /api/v1."""
+        return self._send("GET", path, query=query)
+
+    def post(self, path: str, body: Mapping[str, object] | None = None) -> Answer:
+        """POST to a path below /api/v1."""
+        return self._send("POST", path, body=body)
+
+    def delete(self, path: str, **query: str) -> Answer:
+        """DELETE a path below /api/v1."""
+        return self._send("DELETE", path, query=query)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Answer:
+        url = f"{self._access.url}/api/v1{path}"
+        headers = {
+            "X-Admin-Key": self._access.admin_key.get_secret_value(),
+            "Prefer": f"wait={self._wait_seconds:g}",
+        }
+        timeout = httpx.Timeout(self._wait_seconds + _BEYOND_THE_WAIT_SECONDS, connect=_CONNECT_SECONDS)
+        # no proxy of the environment knows the way to a loopback port
+        is_remote = httpx.URL(url).host not in _LOOPBACK
+        try:
+            with httpx.Client(timeout=timeout, trust_env=is_remote) as client:
+                response = client.request(method, url, json=body, params=query or None, headers=headers)
+        except httpx.HTTPError as error:
+            raise TransientError(
+                ErrorCode.UNAVAILABLE,
+                f"Check that the API runs (convergence status): no answer from {self._access.url} "
+                f"({type(error).__name__}).",
+            ) from None
+        return _read(response)
+
+
+def _read(response: httpx.Response) -> Answer:
+    try:
+        body: dict[str, Any] = response.json()
+        if response.is_success:
+            return Answer(body, is_pending=response.status_code == httpx.codes.ACCEPTED)
+        raise _refusal(body["error"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise PermanentError(
+            ErrorCode.INTERNAL,
+            f"Check the API's address: {response.request.url.host} answered {response.status_code}, "
+            "and not as this API does.",
+        ) from None
+
+
+def _refusal(error: Mapping[str, Any]) -> PermanentError:
+    details = error.get("details")
+    lines = [str(error["message"])]
+    if isinstance(details, list):
+        lines += [f"  {problem['field']}: {problem['message']}" for problem in details]
+    elif isinstance(details, dict) and details.get("run_url"):
+        lines.append(f"  run: {details['run_url']}")
+    lines.append(f"  request id: {error['request_id']}")
+    code = str(error.get("code"))
+    known = ErrorCode(code) if code in ErrorCode else ErrorCode.INTERNAL
+    return PermanentError(known, "\n".join(lines))

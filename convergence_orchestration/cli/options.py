@@ -1,0 +1,59 @@
+"""The options that many commands take.
+
+What belongs here: their names, defaults and help. Every command takes `--data-dir`.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from convergence_orchestration.local_platform.directory import DataDirectory
+
+DEFAULT_DATA_DIR = Path(".convergence")
+
+DataDir = Annotated[
+    Path,
+    typer.Option(
+        "--data-dir",
+        envvar="CONVERGENCE_DATA_DIR",
+        help="Where the platform keeps everything; two directories are two platforms.",
+        show_default=str(DEFAULT_DATA_DIR),
+    ),
+]
+BasePort = Annotated[
+    int | None,
+    typer.Option(
+        "--base-port",
+        min=1,
+        help="Port of the API; the next five are for Dagster, BigQuery, local Google Cloud (2) and the code server. "
+        "[default: as last time, else API_PORT]",
+        show_default=False,
+    ),
+]
+ApiUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--api-url",
+        envvar="API_URL",
+        help="Another API than the local platform's; ADMIN_API_KEY must then be set.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+
+
+def directory_at(data_dir: Path) -> "DataDirectory":
+    """The data directory of a command."""
+    from convergence_orchestration.local_platform.directory import DataDirectory  # noqa: PLC0415 not for --help
+
+    return DataDirectory.at(data_dir)
+
+
+def flag_for(data_dir: Path) -> str:
+    """What to add to a command line that is shown to the person, so that it meets the same platform."""
+    import shlex  # noqa: PLC0415
+
+    is_default = data_dir == DEFAULT_DATA_DIR
+    return "" if is_default else f" --data-dir {shlex.quote(str(data_dir))}"

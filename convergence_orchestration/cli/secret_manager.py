@@ -1,0 +1,86 @@
+"""`convergence admin-key` and `gcloud-env`: the administrators' key, and gcloud turned to the local platform.
+
+What belongs here: printing and storing through Secret Manager. A key is never taken from the command line, where anyone on
+the machine could read it.
+"""
+
+import shlex
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, DataDir, directory_at
+from convergence_orchestration.cli.reporting import tell
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from convergence_orchestration.settings import Settings
+
+
+def admin_key(
+    *,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    store: Annotated[
+        bool, typer.Option("--set", help="Read a new key from standard input and store it.")
+    ] = False,
+    google_cloud: Annotated[
+        bool,
+        typer.Option(
+            "--google-cloud", help="Ask Secret Manager of GCP_PROJECT_ID, not the local platform's."
+        ),
+    ] = False,
+) -> None:
+    """Print the administrators' key alone, or with --set store another one."""
+    from convergence_orchestration.cli import access  # noqa: PLC0415 not for --help
+    from convergence_orchestration.settings import load_settings  # noqa: PLC0415
+
+    directory = directory_at(data_dir)
+    if store:
+        settings = load_settings() if google_cloud else access.writable_settings(directory)
+        _store(settings)
+        return
+    if google_cloud:
+        typer.echo(_stored(load_settings(admin_api_key=None)).get_secret_value())
+        return
+    typer.echo(access.administrators_key(directory).get_secret_value())
+
+
+def gcloud_env(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Print what turns `gcloud kms` and `gcloud secrets` to the local platform: eval "$(convergence gcloud-env)"."""
+    from convergence_orchestration.local_gcp.gcloud import gcloud_environment  # noqa: PLC0415
+    from convergence_orchestration.local_platform.ports import Ports  # noqa: PLC0415
+    from convergence_orchestration.local_platform.running import running_platform  # noqa: PLC0415
+
+    directory = directory_at(data_dir)
+    platform = running_platform(directory)
+    variables = gcloud_environment(
+        Ports(platform.base_port).local_gcp_rest, platform.variables["gcp_project_id"], directory.path
+    )
+    for name, value in variables.items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _store(settings: "Settings") -> None:
+    from convergence_orchestration.cli.access import secrets_of  # noqa: PLC0415
+    from convergence_orchestration.keys import admin  # noqa: PLC0415 with Google's libraries
+
+    key = _new_key()
+    version = admin.store(settings, secrets_of(settings), key)
+    tell(f"Stored as {version}; a running API takes it within seconds.")
+
+
+def _stored(settings: "Settings") -> "SecretStr":
+    from convergence_orchestration.cli.access import secrets_of  # noqa: PLC0415
+    from convergence_orchestration.keys import admin  # noqa: PLC0415
+
+    return admin.read(settings, secrets_of(settings)).key
+
+
+def _new_key() -> "SecretStr":
+    from pydantic import SecretStr  # noqa: PLC0415
+
+    if sys.stdin.isatty():
+        return SecretStr(typer.prompt("New administrators' key", hide_input=True, confirmation_prompt=True))
+    return SecretStr(sys.stdin.readline().rstrip("\r\n"))

@@ -1,0 +1,180 @@
+"""The services of the platform: what each is started with, what it needs first, how its readiness is asked.
+
+What belongs here: the table of services. How they are kept alive is `supervisor.py`'s business.
+"""
+
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import httpx
+
+from convergence_orchestration.local_platform import lost_runs, probes
+from convergence_orchestration.local_platform.dagster_home import LOCATION_NAME
+from convergence_orchestration.local_platform.directory import DataDirectory
+from convergence_orchestration.local_platform.environment import without_admin_key
+from convergence_orchestration.local_platform.model import ServiceName
+from convergence_orchestration.local_platform.ports import LOOPBACK, Ports, reachable
+from convergence_orchestration.local_platform.probes import Probe
+
+_DEFINITIONS = "convergence_orchestration.definitions"
+
+
+@dataclass(frozen=True)
+class Service:
+    """One process of the platform, or with `probe` None a step that has succeeded when its process exits with 0.
+
+    Attributes:
+        command: program and arguments; never a secret, for anyone may read them.
+        environment: all of its variables.
+        probe: asks whether it can do its work.
+        needs: what must be healthy, or done, before it is started.
+        asked_after: what must be healthy before its own probe is worth asking.
+        stops_last: it is stopped when those that use it have ended.
+        once_healthy: called when it is healthy for the first time.
+    """
+
+    name: ServiceName
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    probe: Probe | None
+    needs: frozenset[ServiceName] = frozenset()
+    asked_after: frozenset[ServiceName] = frozenset()
+    stops_last: bool = False
+    once_healthy: Callable[[httpx.AsyncClient], Awaitable[None]] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the platform's services are reached."""
+
+    api: str
+    webserver: str
+    bigquery: str
+    local_gcp_grpc: str
+    local_gcp_rest: str
+
+    @classmethod
+    def of(cls, ports: Ports, api_host: str) -> "Addresses":
+        """The addresses of a platform on these ports."""
+        host = reachable(api_host)
+        return cls(
+            api=f"http://{f'[{host}]' if ':' in host else host}:{ports.api}",
+            webserver=f"http://{LOOPBACK}:{ports.webserver}",
+            bigquery=f"http://{LOOPBACK}:{ports.bigquery}",
+            local_gcp_grpc=f"{LOOPBACK}:{ports.local_gcp_grpc}",
+            local_gcp_rest=f"http://{LOOPBACK}:{ports.local_gcp_rest}",
+        )
+
+
+def service_probes(
+    ports: Ports, addresses: Addresses, project: str, now: Callable[[], float] = time.time
+) -> dict[ServiceName, Probe]:
+    """How each service is asked, by the supervisor when it starts and by `convergence status` at any time."""
+    return {
+        ServiceName.LOCAL_GCP: probes.both(
+            probes.grpc_probe(ports.local_gcp_grpc), probes.http_probe(f"{addresses.local_gcp_rest}/healthz")
+        ),
+        ServiceName.BIGQUERY: probes.bigquery_probe(addresses.bigquery, project),
+        ServiceName.CODE_SERVER: probes.grpc_probe(ports.code_server, "DagsterApi"),
+        ServiceName.WEBSERVER: probes.code_location_probe(addresses.webserver),
+        ServiceName.DAEMON: probes.daemon_probe(addresses.webserver, now),
+        ServiceName.API: probes.api_probe(addresses.api),
+    }
+
+
+def platform_services(
+    directory: DataDirectory,
+    ports: Ports,
+    addresses: Addresses,
+    project: str,
+    environment: Mapping[str, str],
+    *,
+    is_first_start: bool,
+) -> tuple[Service, ...]:
+    """The whole platform, in starting order.
+
+    Most of a start is Python importing, which keeps two cores busy: starting everything at once was measured to be no
+    quicker (9 to 10 s either way) than letting the web server and the daemon wait for the code they ask for, and fills
+    their logs with tracebacks.
+    """
+    asked = service_probes(ports, addresses, project)
+    public = without_admin_key(environment)
+    workspace = ("-w", str(directory.workspace_file))
+    code_server, webserver = frozenset({ServiceName.CODE_SERVER}), frozenset({ServiceName.WEBSERVER})
+    return (
+        Service(
+            ServiceName.LOCAL_GCP,
+            _python(
+                *("convergence_orchestration.local_gcp.server", "--data-dir", str(directory.local_gcp)),
+                *("--grpc-port", str(ports.local_gcp_grpc), "--rest-port", str(ports.local_gcp_rest)),
+            ),
+            public,
+            asked[ServiceName.LOCAL_GCP],
+            stops_last=True,
+        ),
+        Service(
+            ServiceName.BIGQUERY,
+            _python(
+                *("convergence_orchestration.local_gcp.bigquery", "--data-dir", str(directory.bigquery)),
+                *("--port", str(ports.bigquery)),
+            ),
+            public,
+            asked[ServiceName.BIGQUERY],
+            stops_last=True,
+        ),
+        # `dagster api grpc` rather than `dagster code-server start`: the latter is a proxy with the former as its child, so
+        # it imports Dagster twice, takes 120 MB more, and hides the child's death from the supervisor. What it is for,
+        # loading changed code at the UI's "Reload", `convergence down` and `up` do as well.
+        Service(
+            ServiceName.CODE_SERVER,
+            _python(
+                *("dagster", "api", "grpc", "--module-name", _DEFINITIONS, "--empty-working-directory"),
+                *("--host", LOOPBACK, "--port", str(ports.code_server), "--location-name", LOCATION_NAME),
+            ),
+            public,
+            asked[ServiceName.CODE_SERVER],
+        ),
+        Service(
+            ServiceName.WEBSERVER,
+            _python("dagster_webserver", "-h", LOOPBACK, "-p", str(ports.webserver), *workspace),
+            public,
+            asked[ServiceName.WEBSERVER],
+            needs=code_server,
+            stops_last=True,  # the API's last callers are told how their runs ended
+            once_healthy=partial(lost_runs.settle, url=addresses.webserver, before=time.time()),
+        ),
+        # Two processes that make Dagster's SQLite tables at once fail ("table runs already exists"): the first time, the
+        # daemon waits for the web server to have made them.
+        Service(
+            ServiceName.DAEMON,
+            _python("dagster._daemon", "run", *workspace),
+            public,
+            asked[ServiceName.DAEMON],
+            needs=webserver if is_first_start else code_server,
+            asked_after=webserver,
+        ),
+        Service(
+            ServiceName.ADMIN_KEY,
+            _python("convergence_orchestration.local_platform.admin_key"),
+            public,
+            probe=None,
+            needs=frozenset({ServiceName.LOCAL_GCP}),
+        ),
+        Service(
+            ServiceName.API,
+            _python("convergence_orchestration.api"),
+            environment,  # with the administrators' key, if the environment has it
+            asked[ServiceName.API],
+            needs=frozenset({ServiceName.ADMIN_KEY, ServiceName.BIGQUERY}),
+            # it keeps an answer about its readiness for some seconds, so it is not asked too early
+            asked_after=webserver,
+        ),
+    )
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    """The command that runs a module. -P: what lies in the working directory must not be taken for a module."""
+    return (sys.executable, "-P", "-m", module, *arguments)

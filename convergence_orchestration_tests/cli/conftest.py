@@ -1,0 +1,34 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from convergence_orchestration.cli import app
+from convergence_orchestration_tests.cli.api_standin import ApiStandin, api_standin
+
+ADMIN_KEY = "admin_of_the_stand-in"
+
+
+class CommandLine:
+    """Types `convergence WORDS...` in this process, in an empty directory."""
+
+    def __call__(self, *words: str, text: str | None = None) -> Result:
+        return CliRunner().invoke(app, words, input=text)
+
+
+@pytest.fixture
+def convergence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    monkeypatch.chdir(tmp_path)
+    for variable in ("API_URL", "CONVERGENCE_DATA_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+    return CommandLine()
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiStandin]:
+    """An API somewhere else, with its address and key in the environment."""
+    with api_standin() as standin:
+        monkeypatch.setenv("API_URL", standin.url)
+        monkeypatch.setenv("ADMIN_API_KEY", ADMIN_KEY)
+        yield standin

@@ -1,0 +1,188 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from convergence_orchestration import __version__
+from convergence_orchestration.local_platform import record
+from convergence_orchestration.local_platform.directory import DataDirectory
+from convergence_orchestration.local_platform.model import AdminKeySource
+from convergence_orchestration.local_platform.processes import identity_of
+from convergence_orchestration_tests.cli.conftest import CommandLine
+from convergence_orchestration_tests.local_platform.builders import a_directory, a_record
+
+HEAVY = ("dagster", "fastapi", "google", "grpc", "pydantic_settings", "httpx", "psutil")
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> DataDirectory:
+    return a_directory(tmp_path / ".convergence")
+
+
+def running(directory: DataDirectory, source: AdminKeySource) -> None:
+    """A record that looks like that of a running platform: its supervisor is whoever started this test."""
+    supervisor = identity_of(os.getppid())
+    variables = {"gcp_project_id": "a-project"}
+    record.write(directory, a_record(supervisor=supervisor, admin_key_source=source, variables=variables))
+
+
+def test_the_version_is_told(convergence: CommandLine) -> None:
+    assert convergence("--version").stdout == f"{__version__}\n"
+
+
+def test_help_is_there_without_waiting_for_libraries() -> None:
+    code = f"""
+import sys
+from typer.testing import CliRunner
+from convergence_orchestration.cli import app
+assert CliRunner().invoke(app, ["up", "--help"]).exit_code == 0
+print([name for name in {HEAVY!r} if name in sys.modules])
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert ended.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("admin-key",),
+        ("admin-key", "--set"),
+        ("gcloud-env",),
+        ("tenant", "list"),
+        ("tenant", "show", "acmecorp"),
+        ("tenant", "create", "acmecorp"),
+        ("key", "issue", "acmecorp"),
+        ("key", "reveal", "key_1"),
+        ("key", "revoke", "key_1"),
+        ("status",),
+    ],
+)
+def test_where_nothing_runs_each_command_says_so(
+    convergence: CommandLine, tmp_path: Path, words: tuple[str]
+) -> None:
+    ended = convergence(*words, "--data-dir", "elsewhere")
+
+    assert ended.exit_code == 4
+    assert ended.stdout == ""
+    assert ended.stderr == f"Nothing runs in {tmp_path / 'elsewhere'}: start it with convergence up.\n"
+
+
+def test_stopping_where_nothing_runs_is_no_error(convergence: CommandLine, tmp_path: Path) -> None:
+    ended = convergence("down")
+
+    assert ended.exit_code == 0
+    assert ended.stdout == f"Nothing runs in {tmp_path / '.convergence'}.\n"
+
+
+def test_the_status_of_nothing_has_all_keys(convergence: CommandLine) -> None:
+    ended = convergence("status", "--json")
+
+    assert ended.exit_code == 4
+    keys = ["api_url", "dagster_url", "bigquery_url", "local_gcp_address", "data_dir", "healthy", "services"]
+    assert list(json.loads(ended.stdout)) == keys
+
+
+def test_wrong_settings_are_sentences(convergence: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_PORT", "none")
+    monkeypatch.setenv("GCP_PROJECT_ID", "!")
+
+    ended = convergence("up")
+
+    assert ended.exit_code == 2
+    assert [line.split()[0] for line in ended.stderr.splitlines()] == ["GCP_PROJECT_ID", "API_PORT"]
+
+
+def test_an_administrators_key_that_cannot_be_one_stops_the_start(
+    convergence: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADMIN_API_KEY", "cvgadm_dev_mistyped")
+
+    ended = convergence("up")
+
+    assert ended.exit_code == 2
+    assert "ADMIN_API_KEY is mistyped" in ended.stderr
+    assert "cvgadm_dev_mistyped" not in ended.stderr
+
+
+def test_a_base_port_without_room_is_a_wrong_setting(convergence: CommandLine) -> None:
+    ended = convergence("up", "--base-port", "65535")
+
+    assert ended.exit_code == 2
+    assert "between 1 and 65530" in ended.stderr
+
+
+def test_a_key_of_the_environment_is_known_to_the_environment_alone(
+    convergence: CommandLine, directory: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running(directory, AdminKeySource.ENVIRONMENT)
+
+    assert "Set ADMIN_API_KEY" in convergence("admin-key").stderr
+    assert "Start the platform without ADMIN_API_KEY" in convergence("admin-key", "--set", text="x\n").stderr
+    monkeypatch.setenv("ADMIN_API_KEY", "the key of the environment")
+    assert convergence("admin-key").stdout == "the key of the environment\n"
+
+
+def test_gcloud_is_turned_to_the_platform(convergence: CommandLine, directory: DataDirectory) -> None:
+    running(directory, AdminKeySource.SECRET_MANAGER)
+
+    lines = convergence("gcloud-env").stdout.splitlines()
+
+    assert "export CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS=http://127.0.0.1:8004/" in lines
+    assert "export CLOUDSDK_CORE_PROJECT=a-project" in lines
+
+
+def test_logs_are_shown_alone_or_together(convergence: CommandLine, directory: DataDirectory) -> None:
+    directory.log_of("api").write_text("one\ntwo\n")
+    directory.log_of("daemon").write_text("three\n")
+
+    assert convergence("logs", "api", "--lines", "1").stdout == "two\n"
+    assert convergence("logs").stdout == "        api | one\n        api | two\n     daemon | three\n"
+
+
+def test_logs_that_are_not_there_are_said_so(convergence: CommandLine, directory: DataDirectory) -> None:
+    assert "there are no logs yet" in convergence("logs").stderr
+    directory.log_of("api").touch()
+
+    ended = convergence("logs", "web")
+
+    assert ended.exit_code == 1
+    assert "there are logs of api" in ended.stderr
+
+
+def test_logs_are_followed_until_ctrl_c(directory: DataDirectory) -> None:
+    log = directory.log_of("api")
+    log.write_text("old\n")
+    command = [
+        sys.executable,
+        "-m",
+        "convergence_orchestration.cli",
+        "logs",
+        "api",
+        "-f",
+        "--data-dir",
+        str(directory.path),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout is not None
+        assert following.stdout.readline() == "old\n"
+        with log.open("a") as file:
+            file.write("new\n")
+        assert following.stdout.readline() == "new\n"
+        following.send_signal(2)
+    assert following.returncode == 130
+
+
+def test_the_story_wants_a_fresh_directory(convergence: CommandLine, directory: DataDirectory) -> None:
+    record.write(directory, a_record())
+
+    ended = convergence("demo", "--data-dir", str(directory.path))
+
+    assert ended.exit_code == 1
+    assert "needs a fresh one" in ended.stderr

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from convergence_orchestration.local_platform.model import ServiceName
+from convergence_orchestration.local_platform.ports import Ports
+from convergence_orchestration.local_platform.services import Addresses, Service, platform_services
+from convergence_orchestration_tests.local_platform.builders import a_directory
+
+SECRET = "cvgadm_dev_not_really"
+
+
+@pytest.fixture(params=[True, False])
+def services(request: pytest.FixtureRequest, tmp_path: Path) -> dict[ServiceName, Service]:
+    ports = Ports(9000)
+    table = platform_services(
+        a_directory(tmp_path / "a directory"),
+        ports,
+        Addresses.of(ports, "127.0.0.1"),
+        "a-project",
+        {"ADMIN_API_KEY": SECRET, "PATH": "/bin"},
+        is_first_start=request.param,
+    )
+    return {service.name: service for service in table}
+
+
+def test_every_service_has_a_command_and_what_it_needs_comes_before_it(
+    services: dict[ServiceName, Service],
+) -> None:
+    assert set(services) == set(ServiceName)
+    before: set[ServiceName] = set()
+    for name, service in services.items():
+        assert service.needs <= before
+        assert service.command[1:3] == ("-P", "-m")
+        before.add(name)
+
+
+def test_the_administrators_key_is_in_the_apis_environment_alone(
+    services: dict[ServiceName, Service],
+) -> None:
+    knowing = {name for name, service in services.items() if SECRET in service.environment.values()}
+
+    assert knowing == {ServiceName.API}
+    assert not any(SECRET in word for service in services.values() for word in service.command)
+
+
+def test_the_api_is_started_when_there_is_a_key(services: dict[ServiceName, Service]) -> None:
+    assert ServiceName.ADMIN_KEY in services[ServiceName.API].needs
+    assert services[ServiceName.ADMIN_KEY].probe is None
+
+
+def test_the_emulators_outlive_those_that_use_them(services: dict[ServiceName, Service]) -> None:
+    last = {name for name, service in services.items() if service.stops_last}
+
+    assert last == {ServiceName.LOCAL_GCP, ServiceName.BIGQUERY, ServiceName.WEBSERVER}
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:9000"),  # noqa: S104 it is what is tested
+        ("10.0.0.7", "http://10.0.0.7:9000"),
+        ("::1", "http://[::1]:9000"),
+    ],
+)
+def test_the_apis_address_can_be_connected_to(host: str, url: str) -> None:
+    assert Addresses.of(Ports(9000), host).api == url
