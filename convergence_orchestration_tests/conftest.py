@@ -1,19 +1,21 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from convergence_orchestration.settings import Settings
 
 pytest_plugins = ["convergence_orchestration_tests.emulators"]
 
+hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("unhurried")
+
 for _variable in [name.upper() for name in Settings.model_fields]:
     os.environ.pop(_variable, None)  # what the developer's shell sets must not change what the tests see
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """End-to-end tests share one platform, so they stay on one worker."""
     for item in items:
         if Path(__file__).parent / "e2e" in item.path.parents:
             item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.xdist_group("e2e"))

@@ -18,8 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.clients import bigquery_client
 from convergence_orchestration.settings import Settings, load_settings
+from convergence_orchestration.warehouse.bootstrap import ensure_dataset, ensure_tables
+from convergence_orchestration.warehouse.catalogue import central_tables
 
 _ROOT = Path(__file__).resolve().parent.parent
 _START_SECONDS = 60
@@ -122,6 +125,22 @@ def settings(emulated_settings: EmulatedSettings) -> Iterator[Settings]:
     for dataset in client.list_datasets():
         client.delete_dataset(dataset.reference, delete_contents=True)
     client.close()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture(scope="session")
+def project(emulated_settings: EmulatedSettings) -> Settings:
+    """Settings of a bootstrapped project which the tests of one worker share; each takes a tenant of its own."""
+    settings = emulated_settings(fresh_project_id())
+    warehouse = BigQuery(bigquery_client(settings))
+    ensure_dataset(warehouse)
+    list(ensure_tables(warehouse, central_tables()))
+    return settings
+
+
+@pytest.fixture(scope="session")
+def bigquery(project: Settings) -> BigQuery:
+    """The shared bootstrapped project's BigQuery."""
+    return BigQuery(bigquery_client(project))
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def _confirmed(question: str) -> bool:
     print(question, end="", flush=True, file=sys.stderr)
     try:
         return input().strip().lower() in {"y", "yes"}
-    except EOFError:
+    except (EOFError, KeyboardInterrupt):
         return False
 
 

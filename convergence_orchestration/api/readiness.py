@@ -59,12 +59,19 @@ class Look:
 
 
 class Probe:
-    """One thing to look at; its last look counts for a while, and only one looks at a time."""
+    """One thing to look at; its last look counts for a while, and only one looks at a time.
+
+    `patience` is how many seconds a look may take, `seconds` a clock that only goes forward.
+    """
 
     def __init__(
-        self, look: Callable[[], Awaitable[object]], seconds: Callable[[], float] = time.monotonic
+        self,
+        look: Callable[[], Awaitable[object]],
+        patience: float = LOOK_SECONDS,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._look = look
+        self._patience = patience
         self._seconds = seconds
         self._last: Look | None = None
         self._looking = anyio.Lock()
@@ -81,10 +88,10 @@ class Probe:
         reason: str | None = None
         is_unknown = False
         try:
-            with anyio.fail_after(LOOK_SECONDS):
+            with anyio.fail_after(self._patience):
                 await self._look()
         except TimeoutError:
-            reason, is_unknown = f"There was no answer within {LOOK_SECONDS:g} s.", True
+            reason, is_unknown = f"There was no answer within {self._patience:g} s.", True
         except ConvergenceError as error:
             reason = error.message
         ended = self._seconds()

@@ -14,17 +14,19 @@ MOST_PROFILES = 10_000
 
 
 class TenantProfiles:
-    """Profiles not older than `max_age` seconds, for any number of threads."""
+    """At most `most` profiles not older than `max_age` seconds, for any number of threads."""
 
     def __init__(
         self,
         read: Callable[[TenantId], Tenant | None],
         max_age: float,
         clock: Callable[[], datetime],
+        most: int = MOST_PROFILES,
     ) -> None:
         self._read = read
         self._max_age = timedelta(seconds=max_age)
         self._clock = clock
+        self._most = most
         self._changing = Lock()
         self._known: dict[TenantId, tuple[Tenant, datetime]] = {}
 
@@ -43,6 +45,6 @@ class TenantProfiles:
             self._known.pop(tenant_id, None)
             if tenant is not None:
                 self._known[tenant_id] = (tenant, now)
-            if len(self._known) > MOST_PROFILES:
+            if len(self._known) > self._most:
                 del self._known[next(iter(self._known))]
         return tenant

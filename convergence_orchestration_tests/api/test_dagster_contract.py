@@ -16,8 +16,6 @@ from convergence_orchestration.errors import ErrorCode, PermanentError, Transien
 from convergence_orchestration_tests.api.test_dagster_client import ask, launch_and_wait
 from convergence_orchestration_tests.emulators import free_port, stop
 
-pytestmark = pytest.mark.xdist_group("dagster_contract")
-
 PATIENCE = 60
 INSTANCE = """\
 run_coordinator: {module: dagster._core.run_coordinator, class: DefaultRunCoordinator}

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
-from convergence_orchestration.api import readiness, tenant_profiles
 from convergence_orchestration.api.key_source import LedgerOnceBootstrapped
 from convergence_orchestration.api.readiness import CACHED_FAILURE_SECONDS, CACHED_SECONDS, Probe
 from convergence_orchestration.api.tenant_profiles import TenantProfiles
@@ -46,17 +45,14 @@ def test_a_tenant_that_is_gone_is_forgotten() -> None:
     assert registry.profiles.fresh(ACME) is None
 
 
-def test_the_profile_read_longest_ago_is_forgotten_when_there_are_too_many(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(tenant_profiles, "MOST_PROFILES", 2)
-    registry = Registry()
+def test_the_profile_read_longest_ago_is_forgotten_when_there_are_too_many() -> None:
+    profiles = TenantProfiles(lambda _: tenant(TenantState.ACTIVE), 30, lambda: NOW, most=2)
 
     for tenant_id in ("acmecorp", "globex", "initech"):
-        registry.profiles.read(TenantId(tenant_id))
+        profiles.read(TenantId(tenant_id))
 
-    assert registry.profiles.fresh(ACME) is None
-    assert registry.profiles.fresh(TenantId("globex")) is not None
+    assert profiles.fresh(ACME) is None
+    assert profiles.fresh(TenantId("globex")) is not None
 
 
 class Ledger:
@@ -108,7 +104,7 @@ def test_a_look_counts_for_a_while() -> None:
     looked = Looked()
 
     async def check_three_times() -> None:
-        probe = Probe(looked.look, lambda: looked.seconds)
+        probe = Probe(looked.look, seconds=lambda: looked.seconds)
         assert (await probe.check()).age_seconds == 0
         looked.seconds += CACHED_SECONDS - 0.5
         assert (await probe.check()).age_seconds == CACHED_SECONDS - 0.5
@@ -125,7 +121,7 @@ def test_a_look_that_failed_is_soon_repeated() -> None:
     looked.error = TransientError(ErrorCode.UNAVAILABLE, "Look after Dagster.")
 
     async def check_twice() -> None:
-        probe = Probe(looked.look, lambda: looked.seconds)
+        probe = Probe(looked.look, seconds=lambda: looked.seconds)
         await probe.check()
         looked.seconds += CACHED_FAILURE_SECONDS
         looked.error = None
@@ -144,12 +140,11 @@ def test_a_look_that_fails_is_unhealthy_and_says_why() -> None:
     assert check.reason == "Look after Dagster."
 
 
-def test_a_look_that_takes_too_long_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readiness, "LOOK_SECONDS", 0.01)
+def test_a_look_that_takes_too_long_is_unknown() -> None:
     looked = Looked()
     looked.hangs = True
 
-    check = anyio.run(Probe(looked.look).check)
+    check = anyio.run(Probe(looked.look, patience=0.01).check)
 
     assert check.status == "unknown"
     assert check.reason == "There was no answer within 0.01 s."

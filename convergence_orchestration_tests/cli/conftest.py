@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,12 @@ class CommandLine:
 
     def __call__(self, *words: str, text: str | None = None) -> Result:
         return CliRunner().invoke(app, words, input=text)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _heed_ctrl_c() -> None:
+    """Children that are sent SIGINT must heed it, also where the tests run in the background of a script."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

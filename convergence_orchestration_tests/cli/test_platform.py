@@ -23,7 +23,7 @@ from convergence_orchestration.settings import Environment, load_settings
 from convergence_orchestration_tests.e2e.platform import CONVERGENCE, PATIENCE, Platform, free_base_port
 from convergence_orchestration_tests.local_platform.builders import is_gone, wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("local_platform")]
+pytestmark = pytest.mark.e2e
 
 RUNNING_SERVICES = [name for name in ServiceName if name is not ServiceName.ADMIN_KEY]
 
@@ -104,7 +104,9 @@ def test_the_administrators_key_is_printed_alone_and_is_in_no_argument(platform:
 
     assert re.fullmatch(f"{ADMIN_KEY_PATTERN}\n", key)
     assert not [process for process in left_of(platform) if key.strip() in " ".join(process.cmdline())]
-    assert httpx.get(f"{platform.api_url}/api/v1/admin/tenants", headers={"X-Admin-Key": "x"}).status_code == 403
+    assert (
+        httpx.get(f"{platform.api_url}/api/v1/admin/tenants", headers={"X-Admin-Key": "x"}).status_code == 403
+    )
     assert platform.admin("GET", "/tenants").json()["error"]["code"] == "not_bootstrapped"
 
 
@@ -123,7 +125,9 @@ def test_another_administrators_key_is_stored_and_taken(platform: Platform) -> N
     fresh = generate_admin_key(Environment.DEVELOPMENT).get_secret_value()
     words = [CONVERGENCE, "admin-key", "--set", "--data-dir", platform.data_dir]
 
-    stored = subprocess.run(words, input=f"{fresh}\n", capture_output=True, text=True, check=True, timeout=PATIENCE)
+    stored = subprocess.run(
+        words, input=f"{fresh}\n", capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
 
     assert fresh not in stored.stdout + stored.stderr
     assert platform.convergence("admin-key").stdout == f"{fresh}\n"
