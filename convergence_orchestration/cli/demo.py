@@ -16,7 +16,7 @@ import typer
 
 from convergence_orchestration.cli.options import BasePort, directory_at, flag_for
 from convergence_orchestration.cli.reporting import ExitStatus, console, interrupted_by_signals, tell
-from convergence_orchestration.errors import ErrorCode, PermanentError
+from convergence_orchestration.errors import ConvergenceError, ErrorCode, PermanentError
 
 if TYPE_CHECKING:
     from convergence_orchestration.local_platform.directory import DataDirectory
@@ -49,24 +49,27 @@ def demo(
 ) -> None:
     """Tell the whole story on a fresh platform: start, bootstrap, two tenants, their keys and tables, a revoked key."""
     interrupted_by_signals()
-    is_temporary = data_dir is None
     path = data_dir or Path(tempfile.mkdtemp(prefix="convergence-demo-"))
     directory = directory_at(path)
     diary = Diary()
+    is_wanted = data_dir is not None or keep
     try:
         _require_fresh(directory)
         with _platform(directory, base_port, diary, keep=keep):
             _tell_story(directory, diary)
     except KeyboardInterrupt:
         raise typer.Exit(ExitStatus.INTERRUPTED) from None
+    except ConvergenceError:
+        is_wanted = True  # for its logs
+        tell(f"What was written until then is in {directory.path}.")
+        raise
     finally:
         _print_table(diary)
-        if is_temporary and not keep:
+        if not is_wanted:
             shutil.rmtree(path, ignore_errors=True)
     if keep:
-        typer.echo(
-            f"It is left running: convergence status{flag_for(path)}, convergence down{flag_for(path)}"
-        )
+        flag = flag_for(path)
+        typer.echo(f"It is left running: convergence status{flag}, convergence down{flag}")
 
 
 @contextmanager

@@ -55,10 +55,10 @@ def up(
             f"Ended {running.orphans_ended} processes of an earlier start, whose supervisor had been killed."
         )
     platform = _until_healthy(running)
-    _say_what_next(platform, data_dir, time.monotonic() - began, detach=detach)
     if detach:
-        running.let_go()
-    else:
+        running.let_go()  # before anything is said: nobody may be listening
+    _say_what_next(platform, data_dir, time.monotonic() - began, detach=detach)
+    if not detach:
         _until_the_end(running)
 
 

@@ -75,8 +75,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _status(error: ConvergenceError) -> ExitStatus:
-    # imported here, for it imports psutil, and only if the error can be one of these it is worth it
-    from convergence_orchestration.local_platform.running import NothingRuns  # noqa: PLC0415
+    from convergence_orchestration.local_platform.running import NothingRuns  # noqa: PLC0415 imports psutil
 
     if isinstance(error, NothingRuns):
         return ExitStatus.NOTHING_RUNS

@@ -25,16 +25,20 @@ def _heed_ctrl_c() -> None:
 
 
 @pytest.fixture
-def convergence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+def convergence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
     monkeypatch.chdir(tmp_path)
     for variable in ("API_URL", "CONVERGENCE_DATA_DIR"):
         monkeypatch.delenv(variable, raising=False)
-    return CommandLine()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield CommandLine()
+    for number, action in before.items():
+        signal.signal(number, action)
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiStandin]:
-    """An API somewhere else, with its address and key in the environment."""
+def api(convergence: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiStandin]:
+    """An API somewhere else, with its address and key in the environment of `convergence`."""
+    del convergence  # only so that it has cleared the environment before
     with api_standin() as standin:
         monkeypatch.setenv("API_URL", standin.url)
         monkeypatch.setenv("ADMIN_API_KEY", ADMIN_KEY)

@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from convergence_orchestration.local_platform.model import AdminKeySource
 from convergence_orchestration.local_platform.processes import identity_of
 from convergence_orchestration_tests.cli.conftest import CommandLine
 from convergence_orchestration_tests.local_platform.builders import a_directory, a_record
+from convergence_orchestration_tests.local_platform.supervised import running_supervised
 
 HEAVY = ("dagster", "fastapi", "google", "grpc", "pydantic_settings", "httpx", "psutil")
 
@@ -87,6 +89,29 @@ def test_the_status_of_nothing_has_all_keys(convergence: CommandLine) -> None:
     assert ended.exit_code == 4
     keys = ["api_url", "dagster_url", "bigquery_url", "local_gcp_address", "data_dir", "healthy", "services"]
     assert list(json.loads(ended.stdout)) == keys
+
+
+def test_a_platform_is_stopped_from_anywhere(convergence: CommandLine, tmp_path: Path) -> None:
+    with running_supervised(tmp_path / "data") as platform:
+        ended = convergence("down", "--data-dir", "data")
+
+        assert ended.exit_code == 0
+        assert ended.stdout == f"Stopped the platform in {tmp_path / 'data'}.\n"
+        assert ended.stderr == ""
+        assert platform.members() == []
+
+
+def test_what_a_killed_supervisor_left_is_shown_and_ended(convergence: CommandLine, tmp_path: Path) -> None:
+    with running_supervised(tmp_path / "data") as platform:
+        platform.kill_supervisor()
+
+        status = convergence("status", "--data-dir", "data")
+        ended = convergence("down", "--data-dir", "data")
+
+        assert status.exit_code == 1
+        assert "no supervisor is left" in status.stdout
+        assert "Ended 3 processes that no supervisor looked after." in ended.stderr
+        assert platform.members() == []
 
 
 def test_wrong_settings_are_sentences(convergence: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,3 +211,14 @@ def test_the_story_wants_a_fresh_directory(convergence: CommandLine, directory: 
 
     assert ended.exit_code == 1
     assert "needs a fresh one" in ended.stderr
+
+
+def test_a_story_that_cannot_be_told_keeps_what_was_written(convergence: CommandLine, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        ended = convergence("demo", "--data-dir", "told", "--base-port", str(port))
+
+    assert ended.exit_code == 1
+    assert f"Port {port} for the API is in use" in ended.stderr
+    assert f"What was written until then is in {tmp_path / 'told'}." in ended.stderr
+    assert (tmp_path / "told" / "logs").is_dir()

@@ -45,7 +45,7 @@ def left_of(platform: Platform) -> list[psutil.Process]:
 @contextmanager
 def in_the_foreground(platform: Platform, *words: str) -> Iterator["subprocess.Popen[str]"]:
     """`convergence up`, as if typed; killed at the end if it still runs."""
-    command = [CONVERGENCE, "up", "--data-dir", platform.data_dir, *words]
+    command = [str(CONVERGENCE), "up", "--data-dir", str(platform.data_dir), *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as up:
         try:
             yield up
@@ -123,7 +123,7 @@ def test_no_child_ignores_what_stops_it(platform: Platform) -> None:
 
 def test_another_administrators_key_is_stored_and_taken(platform: Platform) -> None:
     fresh = generate_admin_key(Environment.DEVELOPMENT).get_secret_value()
-    words = [CONVERGENCE, "admin-key", "--set", "--data-dir", platform.data_dir]
+    words = [str(CONVERGENCE), "admin-key", "--set", "--data-dir", str(platform.data_dir)]
 
     stored = subprocess.run(
         words, input=f"{fresh}\n", capture_output=True, text=True, check=True, timeout=PATIENCE
@@ -222,8 +222,9 @@ def test_orphans_of_a_killed_supervisor_are_ended_by_the_next_start(tmp_path: Pa
     known = record.read(directory)
     assert known is not None
     assert known.supervisor is not None
-    os.kill(known.supervisor.pid, signal.SIGSTOP)  # so that it does not notice the end of its lifeline
-    os.kill(known.supervisor.pid, signal.SIGKILL)
+    supervisor = known.supervisor.pid
+    os.kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: is_gone(supervisor))
     orphans = [process.pid for process in processes.members(known)]
     assert orphans
 
@@ -260,16 +261,37 @@ def test_a_service_that_cannot_start_is_shown_with_the_end_of_its_log(tmp_path: 
     assert left_of(platform) == []
 
 
-def test_the_demo_tells_the_whole_story_and_leaves_nothing(tmp_path: Path) -> None:
+def test_the_demo_tells_the_whole_story_and_can_leave_the_platform_running(tmp_path: Path) -> None:
     platform = Platform(tmp_path / "demo", free_base_port())
+    words = ["demo", "--keep", "--data-dir", str(platform.data_dir), "--base-port", str(platform.base_port)]
+    try:
+        told = subprocess.run(
+            [str(CONVERGENCE), *words], capture_output=True, text=True, check=False, timeout=4 * PATIENCE
+        )
 
-    words = [CONVERGENCE, "demo", "--data-dir", platform.data_dir, "--base-port", str(platform.base_port)]
-    told = subprocess.run(words, capture_output=True, text=True, check=False, timeout=4 * PATIENCE)
+        assert told.returncode == 0, told.stderr
+        for found in ("11 central tables", "tenant_acmecorp: 5; tenant_globex: 5", "401", "none in"):
+            assert found in told.stdout
+        assert f"convergence down --data-dir {platform.data_dir}" in told.stdout
+        assert platform.status()["healthy"] is True
+    finally:
+        platform.down()
 
-    assert told.returncode == 0, told.stderr
-    assert "platform stopped" in told.stdout
-    assert "none in" in told.stdout
-    assert left_of(platform) == []
+
+def test_an_interrupted_demo_leaves_neither_processes_nor_files(tmp_path: Path) -> None:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen([str(CONVERGENCE), "demo"], env=environment, stderr=subprocess.DEVNULL) as demo:
+        wait_until(lambda: list(tmp_path.glob("convergence-demo-*/platform.json")))
+        directory = DataDirectory.at(next(tmp_path.glob("convergence-demo-*")))
+        wait_until(lambda: (known := record.read(directory)) and len(processes.members(known)) >= 3)
+        known = record.read(directory)
+        assert known is not None
+
+        demo.terminate()
+
+        assert demo.wait(PATIENCE) == 130
+    assert processes.members(known) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_status_is_json_for_programs_also_when_it_is_bad(tmp_path: Path) -> None:

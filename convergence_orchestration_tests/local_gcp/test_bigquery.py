@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -58,6 +59,20 @@ def test_the_plain_client_creates_a_dataset_and_appends_a_row_that_a_query_finds
 
     rows = client.query_and_wait("SELECT actor FROM tenants.audit_log WHERE event_id = '1'")
     assert [row["actor"] for row in rows] == ["Ada"]
+
+
+def test_of_two_creations_of_one_dataset_at_once_one_wins_and_the_other_is_told_that_it_exists(
+    client: bigquery.Client,
+) -> None:
+    def create(dataset_id: str) -> str:
+        try:
+            return str(client.create_dataset(dataset_id).dataset_id)
+        except exceptions.Conflict:
+            return "it exists"
+
+    with ThreadPoolExecutor(2) as pool:
+        for dataset_id in (f"claimed_{number}" for number in range(10)):
+            assert sorted(pool.map(create, [dataset_id] * 2)) == [dataset_id, "it exists"]
 
 
 @pytest.mark.parametrize("how", ["code: 503", "code: 403\n  reason: rateLimitExceeded"])

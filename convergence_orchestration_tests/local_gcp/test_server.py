@@ -198,7 +198,7 @@ def test_wrong_settings_end_the_start_with_their_sentence(tmp_path: Path) -> Non
         env={**os.environ, "LOG_LEVEL": "LOUD"},
     )
 
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert ended.stderr.startswith("LOG_LEVEL is wrong")
 
 

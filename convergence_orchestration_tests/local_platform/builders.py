@@ -17,7 +17,7 @@ import psutil
 from convergence_orchestration.local_platform.directory import DataDirectory
 from convergence_orchestration.local_platform.model import PlatformRecord, ServiceName
 from convergence_orchestration.local_platform.probes import NotReady, Probe
-from convergence_orchestration.local_platform.processes import PLATFORM_ID_VARIABLE, identity_of
+from convergence_orchestration.local_platform.processes import PLATFORM_ID_VARIABLE
 from convergence_orchestration.local_platform.services import Service
 from convergence_orchestration.local_platform.supervisor import Patience, Supervisor
 
@@ -100,9 +100,12 @@ def ready_when(file: Path) -> Probe:
 async def supervised(
     directory: DataDirectory, platform: PlatformRecord, *services: Service, patience: Patience = QUICK
 ) -> AsyncIterator[Supervisor]:
-    """A running supervisor; stopped at the end."""
-    own = replace(platform, supervisor=identity_of(os.getpid()))
-    supervisor = Supervisor(services, directory, own, patience)
+    """A running supervisor; stopped at the end.
+
+    The record names no supervisor: it would be the tests' own process, whose other children are no part of a platform
+    and would be ended with it.
+    """
+    supervisor = Supervisor(services, directory, platform, patience)
     running = asyncio.create_task(supervisor.run())
     try:
         yield supervisor

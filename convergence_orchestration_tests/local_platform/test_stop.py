@@ -5,52 +5,27 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from convergence_orchestration.errors import ErrorCode, TransientError
-from convergence_orchestration.local_platform import processes, record
+from convergence_orchestration.local_platform import record
 from convergence_orchestration.local_platform.directory import DataDirectory
 from convergence_orchestration.local_platform.health import look
-from convergence_orchestration.local_platform.model import PlatformRecord, PlatformState
+from convergence_orchestration.local_platform.model import PlatformState
 from convergence_orchestration.local_platform.running import NothingRuns, running_platform
 from convergence_orchestration.local_platform.stop import stop
-from convergence_orchestration_tests.local_platform.builders import a_directory, a_record, wait_until
-
-SERVICES_AND_A_GRANDCHILD = 3
-
-
-class SupervisedPlatform:
-    """A platform of tiny services under a supervisor that can be killed."""
-
-    def __init__(self, directory: DataDirectory) -> None:
-        self.directory = directory
-        record.write(directory, a_record(variables={"gcp_project_id": "a-project"}))
-        supervise = Path(__file__).with_name("supervise.py")
-        self.supervisor = subprocess.Popen(
-            [sys.executable, supervise, directory.path], start_new_session=True
-        )
-        wait_until(lambda: self.record.state is PlatformState.RUNNING)
-        wait_until(lambda: len(self.members()) == 1 + SERVICES_AND_A_GRANDCHILD)
-
-    @property
-    def record(self) -> PlatformRecord:
-        platform = record.read(self.directory)
-        assert platform is not None
-        return platform
-
-    def members(self) -> list[psutil.Process]:
-        return processes.members(self.record)
+from convergence_orchestration_tests.local_platform.builders import a_directory, a_record
+from convergence_orchestration_tests.local_platform.supervised import (
+    SERVICES_AND_A_GRANDCHILD,
+    SupervisedPlatform,
+    running_supervised,
+)
 
 
 @pytest.fixture
 def supervised(tmp_path: Path) -> Iterator[SupervisedPlatform]:
-    platform = SupervisedPlatform(a_directory(tmp_path / "a directory"))
-    try:
+    with running_supervised(tmp_path / "a directory") as platform:
         yield platform
-    finally:
-        processes.end(platform.members(), grace=0)
-        platform.supervisor.wait()
 
 
 @pytest.fixture
@@ -75,8 +50,7 @@ def test_a_platform_is_stopped_through_its_supervisor(supervised: SupervisedPlat
 def test_exactly_the_orphans_of_a_killed_supervisor_are_ended(
     supervised: SupervisedPlatform, bystander: "subprocess.Popen[bytes]"
 ) -> None:
-    supervised.supervisor.kill()
-    supervised.supervisor.wait()
+    supervised.kill_supervisor()
     assert len(supervised.members()) == SERVICES_AND_A_GRANDCHILD
 
     stopped = stop(supervised.directory)
@@ -113,8 +87,7 @@ def test_a_restarted_service_is_seen_by_everyone(supervised: SupervisedPlatform)
 
 
 def test_a_missing_supervisor_is_told(supervised: SupervisedPlatform) -> None:
-    supervised.supervisor.kill()
-    supervised.supervisor.wait()
+    supervised.kill_supervisor()
 
     supervisor = look(supervised.directory).services["supervisor"]
 

@@ -1,0 +1,66 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from convergence_orchestration.keys.token import generate_admin_key
+from convergence_orchestration.settings import Environment
+from convergence_orchestration_tests.cli.conftest import CommandLine
+from convergence_orchestration_tests.emulators import Emulator, fresh_project_id
+
+
+@pytest.fixture
+def project(local_gcp: Emulator, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A Google Cloud project that the environment points at."""
+    project = fresh_project_id()
+    monkeypatch.setenv("SECRET_MANAGER_EMULATOR_HOST", local_gcp.grpc_address)
+    monkeypatch.setenv("GCP_PROJECT_ID", project)
+    monkeypatch.setenv("ENVIRONMENT", "staging")
+    return project
+
+
+def test_a_key_is_stored_in_google_cloud_and_read_again(convergence: CommandLine, project: str) -> None:
+    key = generate_admin_key(Environment.STAGING).get_secret_value()
+    assert convergence("admin-key", "--google-cloud").exit_code == 1
+
+    stored = convergence("admin-key", "--google-cloud", "--set", text=f"{key}\n")
+
+    assert stored.stdout == ""
+    assert f"projects/{project}/secrets/admin-api-key-staging/versions/1" in stored.stderr
+    assert convergence("admin-key", "--google-cloud").stdout == f"{key}\n"
+
+
+@pytest.mark.usefixtures("project")
+def test_what_cannot_be_a_key_is_not_stored(convergence: CommandLine) -> None:
+    refused = convergence("admin-key", "--google-cloud", "--set", text="short\n")
+
+    assert refused.exit_code == 2
+    assert "too short" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "status", "words"),
+    [
+        ({}, 0, "The administrators' key is projects/"),
+        ({"ENVIRONMENT": "nowhere"}, 1, "ENVIRONMENT is wrong"),
+    ],
+)
+def test_the_step_of_the_start_tells_where_the_key_is_and_nothing_of_it(
+    project: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    status: int,
+    words: str,
+) -> None:
+    del project
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    command = [sys.executable, "-m", "convergence_orchestration.local_platform.admin_key"]
+
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    assert ended.returncode == status
+    assert words in ended.stdout + ended.stderr
+    assert "cvgadm_" not in ended.stdout + ended.stderr
