@@ -66,6 +66,11 @@ class DataDirectory:
         """Where the web server and the daemon read the code server's address."""
         return self.dagster_home / "workspace.yaml"
 
+    @property
+    def faults_file(self) -> Path:
+        """What both emulators are told to do wrong, if there is such a file; `local_gcp/faults.py` describes it."""
+        return self.path / "faults.yaml"
+
     def log_of(self, service: ServiceName | str) -> Path:
         """The log file of a service, or of the supervisor by `SUPERVISOR_LOG`."""
         return self.logs / f"{service}.log"

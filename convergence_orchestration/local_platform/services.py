@@ -103,6 +103,7 @@ def platform_services(
     asked = service_probes(ports, addresses, project)
     public = without_admin_key(environment)
     workspace = ("-w", str(directory.workspace_file))
+    faults = ("--faults", str(directory.faults_file))
     code_server, webserver = frozenset({ServiceName.CODE_SERVER}), frozenset({ServiceName.WEBSERVER})
     return (
         Service(
@@ -110,6 +111,7 @@ def platform_services(
             _python(
                 *("convergence_orchestration.local_gcp.server", "--data-dir", str(directory.local_gcp)),
                 *("--grpc-port", str(ports.local_gcp_grpc), "--rest-port", str(ports.local_gcp_rest)),
+                *faults,
             ),
             public,
             asked[ServiceName.LOCAL_GCP],
@@ -120,6 +122,7 @@ def platform_services(
             _python(
                 *("convergence_orchestration.local_gcp.bigquery", "--data-dir", str(directory.bigquery)),
                 *("--port", str(ports.bigquery)),
+                *faults,
             ),
             public,
             asked[ServiceName.BIGQUERY],

@@ -49,6 +49,15 @@ def test_the_api_is_started_when_there_is_a_key(services: dict[ServiceName, Serv
     assert services[ServiceName.ADMIN_KEY].probe is None
 
 
+def test_both_emulators_read_the_one_faults_file(
+    services: dict[ServiceName, Service], tmp_path: Path
+) -> None:
+    faults = ("--faults", str(tmp_path / "a directory" / "faults.yaml"))
+
+    assert services[ServiceName.LOCAL_GCP].command[-2:] == faults
+    assert services[ServiceName.BIGQUERY].command[-2:] == faults
+
+
 def test_the_emulators_outlive_those_that_use_them(services: dict[ServiceName, Service]) -> None:
     last = {name for name, service in services.items() if service.stops_last}
 
