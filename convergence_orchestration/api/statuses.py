@@ -57,6 +57,16 @@ _MEANING = {
 }
 
 
+ADMINISTRATION_ERRORS = (
+    ErrorCode.FORBIDDEN,
+    ErrorCode.INVALID_ARGUMENT,
+    ErrorCode.NOT_BOOTSTRAPPED,
+    ErrorCode.PERMISSION_DENIED,
+    ErrorCode.UNAVAILABLE,
+)
+"""What every call about tenants and keys can answer an administrator with."""
+
+
 def documented(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
     """FastAPI's `responses` for the errors a call can answer with, each with its codes."""
     responses: dict[int | str, dict[str, Any]] = {}

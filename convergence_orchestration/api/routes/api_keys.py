@@ -13,7 +13,7 @@ from convergence_orchestration.api.launching import PreferHeader, accepted, outc
 from convergence_orchestration.api.prefer import wait_seconds
 from convergence_orchestration.api.runs import RunId, RunStatus
 from convergence_orchestration.api.services import Services, services_of
-from convergence_orchestration.api.statuses import documented
+from convergence_orchestration.api.statuses import ADMINISTRATION_ERRORS, documented
 from convergence_orchestration.errors import ErrorCode
 from convergence_orchestration.keys.delivery import Delivered
 from convergence_orchestration.keys.issuing import NewKey
@@ -32,14 +32,6 @@ router = APIRouter(
     route_class=AdministratorRoute,
     dependencies=[admin_key_header],
 )
-ERRORS = (
-    ErrorCode.FORBIDDEN,
-    ErrorCode.INVALID_ARGUMENT,
-    ErrorCode.NOT_BOOTSTRAPPED,
-    ErrorCode.PERMISSION_DENIED,
-    ErrorCode.UNAVAILABLE,
-)
-"""What every call here can answer with."""
 
 
 @router.post(
@@ -52,7 +44,7 @@ ERRORS = (
             "description": "The run goes on; POST to Location reveals the key after it.",
         },
         **documented(
-            *ERRORS,
+            *ADMINISTRATION_ERRORS,
             ErrorCode.BODY_TOO_LARGE,
             ErrorCode.MALFORMED_JSON,
             ErrorCode.INVALID_TENANT_ID,
@@ -92,7 +84,10 @@ async def create_key(
     "/{key_id}/reveal",
     summary="Hand over an issued key, once",
     responses=documented(
-        *ERRORS, ErrorCode.KEY_NOT_FOUND, ErrorCode.KEY_ALREADY_DELIVERED, ErrorCode.FAILED_PRECONDITION
+        *ADMINISTRATION_ERRORS,
+        ErrorCode.KEY_NOT_FOUND,
+        ErrorCode.KEY_ALREADY_DELIVERED,
+        ErrorCode.FAILED_PRECONDITION,
     ),
 )
 async def reveal_key(request: Request, key_id: str) -> KeyDelivered:
@@ -111,7 +106,7 @@ async def reveal_key(request: Request, key_id: str) -> KeyDelivered:
     response_model=KeyRevoked,
     responses={
         202: {"model": Accepted, "description": "The run goes on; Location names it."},
-        **documented(*ERRORS, ErrorCode.KEY_NOT_FOUND, ErrorCode.DAGSTER_UNAVAILABLE),
+        **documented(*ADMINISTRATION_ERRORS, ErrorCode.KEY_NOT_FOUND, ErrorCode.DAGSTER_UNAVAILABLE),
     },
 )
 async def revoke_key(

@@ -23,7 +23,7 @@ from convergence_orchestration.api.onboarding import Onboarding
 from convergence_orchestration.api.prefer import wait_seconds
 from convergence_orchestration.api.runs import RunOutcome, RunStatus
 from convergence_orchestration.api.services import Services, services_of
-from convergence_orchestration.api.statuses import documented
+from convergence_orchestration.api.statuses import ADMINISTRATION_ERRORS, documented
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.tenancy.model import (
     REQUEST_ID_PATTERN,
@@ -43,13 +43,6 @@ router = APIRouter(
     route_class=AdministratorRoute,
     dependencies=[admin_key_header],
 )
-READING_ERRORS = (
-    ErrorCode.FORBIDDEN,
-    ErrorCode.INVALID_ARGUMENT,
-    ErrorCode.NOT_BOOTSTRAPPED,
-    ErrorCode.PERMISSION_DENIED,
-    ErrorCode.UNAVAILABLE,
-)
 
 
 @router.post(
@@ -59,7 +52,7 @@ READING_ERRORS = (
     responses={
         202: {"model": TenantAccepted, "description": "The run goes on; Location is the request to ask for."},
         **documented(
-            *READING_ERRORS,
+            *ADMINISTRATION_ERRORS,
             ErrorCode.BODY_TOO_LARGE,
             ErrorCode.MALFORMED_JSON,
             ErrorCode.INVALID_TENANT_ID,
@@ -100,7 +93,7 @@ async def create_tenant(
     return accepted(body_202, location)
 
 
-@router.get("/tenants", summary="List tenants", responses=documented(*READING_ERRORS))
+@router.get("/tenants", summary="List tenants", responses=documented(*ADMINISTRATION_ERRORS))
 async def list_tenants(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=MOST_IN_A_PAGE, description="Tenants in a page.")] = 50,
@@ -120,7 +113,7 @@ async def list_tenants(
 @router.get(
     "/tenants/{tenant_id}",
     summary="Look at a tenant",
-    responses=documented(*READING_ERRORS, ErrorCode.TENANT_NOT_FOUND),
+    responses=documented(*ADMINISTRATION_ERRORS, ErrorCode.TENANT_NOT_FOUND),
 )
 async def get_tenant(request: Request, tenant_id: str) -> TenantFacts:
     """One tenant's profile."""
@@ -138,7 +131,7 @@ async def get_tenant(request: Request, tenant_id: str) -> TenantFacts:
 @router.get(
     "/tenant-requests/{request_id}",
     summary="Look at a request for a tenant",
-    responses=documented(*READING_ERRORS, ErrorCode.NOT_FOUND),
+    responses=documented(*ADMINISTRATION_ERRORS, ErrorCode.NOT_FOUND),
 )
 async def get_tenant_request(request: Request, request_id: str) -> TenantRequestFacts:
     """How far a request has come, and on failure why."""
