@@ -11,9 +11,14 @@ import dagster as dg
 
 from convergence_orchestration.gcp.resources import settings_resources
 from convergence_orchestration.keys.jobs import key_jobs
+from convergence_orchestration.keys.revoking import revoke_all
 from convergence_orchestration.settings import Settings, load_settings
 from convergence_orchestration.tenancy.assets import tenant_assets
+from convergence_orchestration.tenancy.by_hand.jobs import tenancy_forms
 from convergence_orchestration.tenancy.jobs import tenancy_jobs
+from convergence_orchestration.tenancy.resources import tenancy_resources
+from convergence_orchestration.tenancy.schedules import tenancy_schedules
+from convergence_orchestration.tenancy.sensors import tenancy_sensors
 from convergence_orchestration.warehouse.assets import warehouse_assets
 from convergence_orchestration.warehouse.checks import warehouse_checks
 from convergence_orchestration.warehouse.jobs import warehouse_jobs
@@ -26,8 +31,15 @@ def build_definitions(
     return dg.Definitions(
         assets=[*warehouse_assets(), *tenant_assets()],
         asset_checks=warehouse_checks(),
-        jobs=[*warehouse_jobs(), *tenancy_jobs(), *key_jobs()],
-        resources={**settings_resources(settings), **(overrides or {})},
+        jobs=[*warehouse_jobs(), *tenancy_jobs(), *tenancy_forms(), *key_jobs()],
+        sensors=tenancy_sensors(),
+        schedules=tenancy_schedules(),
+        resources={
+            **settings_resources(settings),
+            **tenancy_resources(settings),
+            "revoke_keys": revoke_all,  # the domains do not know each other
+            **(overrides or {}),
+        },
         executor=dg.in_process_executor,
     )
 

@@ -25,6 +25,8 @@ class ErrorCode(StrEnum):
     TENANT_NOT_FOUND = "tenant_not_found"
     TENANT_EXISTS = "tenant_exists"
     TENANT_NOT_ACTIVE = "tenant_not_active"
+    TENANT_DELETED = "tenant_deleted"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     REQUEST_IN_PROGRESS = "request_in_progress"
     KEY_NOT_FOUND = "key_not_found"
     KEY_EXISTS = "key_exists"
@@ -43,6 +45,18 @@ class ErrorCode(StrEnum):
     DAGSTER_UNAVAILABLE = "dagster_unavailable"
     # a defect of ours
     INTERNAL = "internal"
+
+
+TRANSIENT_CODES = frozenset(
+    {
+        ErrorCode.UNAVAILABLE,
+        ErrorCode.DEADLINE_EXCEEDED,
+        ErrorCode.QUOTA_EXHAUSTED,
+        ErrorCode.DATA_CORRUPTED,
+        ErrorCode.DAGSTER_UNAVAILABLE,
+    }
+)
+"""What may pass, for where only the code of an error is known: a run's failure, an event."""
 
 
 class ConvergenceError(Exception):

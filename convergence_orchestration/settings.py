@@ -110,6 +110,20 @@ class Settings(BaseSettings):
         description="Seconds a call waits for its run unless `Prefer: wait=N` says else.",
     )
 
+    # Requests about tenants, and BigQuery's quotas on metadata
+    requests_per_run: int = Field(
+        default=200, ge=1, le=10_000, description="Requests about tenants in one run, when many wait."
+    )
+    request_runs_at_once: int = Field(
+        default=2, ge=1, le=100, description="Runs that work on waiting requests at the same time."
+    )
+    bigquery_calls_at_once: int = Field(
+        default=4, ge=1, le=100, description="Metadata calls of BigQuery in flight in one run."
+    )
+    bigquery_tables_per_second: float = Field(
+        default=10, gt=0, description="Tables created a second by one run; BigQuery takes 10 from one user."
+    )
+
     # Limits
     tenant_requests_per_minute: int = Field(
         default=100, ge=1, description="Requests a minute for one tenant."

@@ -10,19 +10,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
 
-from convergence_orchestration.errors import ConvergenceError, ErrorCode, PermanentError, TransientError
+from convergence_orchestration.errors import (
+    TRANSIENT_CODES,
+    ConvergenceError,
+    ErrorCode,
+    PermanentError,
+    TransientError,
+)
 
 RunId = NewType("RunId", str)
 
-_TRANSIENT = frozenset(
-    {
-        ErrorCode.UNAVAILABLE,
-        ErrorCode.DEADLINE_EXCEEDED,
-        ErrorCode.QUOTA_EXHAUSTED,
-        ErrorCode.DATA_CORRUPTED,
-        ErrorCode.DAGSTER_UNAVAILABLE,
-    }
-)
 _VALUE_FIELDS = ("text", "url", "path", "mdStr", "floatValue", "boolValue", "timestamp")
 
 
@@ -79,7 +76,7 @@ class RunOutcome:
         if self.failure is None:
             return None
         details = {**self.failure.details, "run_id": self.run_id, "run_url": run_url}
-        kind = TransientError if self.failure.code in _TRANSIENT else PermanentError
+        kind = TransientError if self.failure.code in TRANSIENT_CODES else PermanentError
         return kind(self.failure.code, self.failure.message, details)
 
 

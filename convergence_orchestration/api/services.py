@@ -21,7 +21,6 @@ from convergence_orchestration.api.metrics import Metrics
 from convergence_orchestration.api.rate_limits import RateLimits
 from convergence_orchestration.api.readiness import ReadinessChecks
 from convergence_orchestration.api.tenant_profiles import TenantProfiles
-from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.clients import bigquery_client, kms_client, secret_manager_client
 from convergence_orchestration.gcp.kms import Kms
@@ -32,6 +31,7 @@ from convergence_orchestration.keys.ledger import KeyLedger
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.registry import Tenants
 from convergence_orchestration.tenancy.requests import TenantRequests
+from convergence_orchestration.warehouse.bootstrap import needs_bootstrap
 
 GOOGLE_CALLS_AT_ONCE = 16
 """Threads that may wait for Google at once, apart from those of anybody else."""
@@ -75,26 +75,14 @@ class Services:
         Raises:
             PermanentError: NOT_BOOTSTRAPPED if the central dataset or table it reads is not there.
         """
-        try:
+        with needs_bootstrap():
             return await anyio.to_thread.run_sync(lambda: call(*args, **kwargs), limiter=self.threads)
-        except PermanentError as error:
-            if error.code is not ErrorCode.NOT_FOUND:
-                raise
-            raise not_bootstrapped() from error
 
 
 def services_of(request: Request) -> Services:
     """The services of the application that answers this request."""
     services: Services = request.app.state.services
     return services
-
-
-def not_bootstrapped() -> PermanentError:
-    """The error for calls that need the central tables before there are any."""
-    return PermanentError(
-        ErrorCode.NOT_BOOTSTRAPPED,
-        "Bootstrap the platform first: POST /api/v1/admin/bootstrap, or launch the job bootstrap in Dagster.",
-    )
 
 
 def utc_now() -> datetime:

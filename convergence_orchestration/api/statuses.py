@@ -21,6 +21,8 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.METHOD_NOT_ALLOWED: 405,
     ErrorCode.TENANT_EXISTS: 409,
     ErrorCode.TENANT_NOT_ACTIVE: 409,
+    ErrorCode.TENANT_DELETED: 409,
+    ErrorCode.IDEMPOTENCY_KEY_REUSED: 409,
     ErrorCode.REQUEST_IN_PROGRESS: 409,
     ErrorCode.KEY_EXISTS: 409,
     ErrorCode.KEY_ALREADY_DELIVERED: 409,

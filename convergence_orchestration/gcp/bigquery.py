@@ -28,6 +28,19 @@ Parameters = Sequence[ScalarQueryParameter | ArrayQueryParameter]
 _ROWS_AT_ONCE: Final = 500  # Google's advice for insertAll; far below its 10 MB
 _ERRORS_SHOWN: Final = 5
 
+_PROJECT_ACCESS: Final = (  # what BigQuery gives a dataset that is created without a list
+    bigquery.AccessEntry("OWNER", "specialGroup", "projectOwners"),
+    bigquery.AccessEntry("WRITER", "specialGroup", "projectWriters"),
+    bigquery.AccessEntry("READER", "specialGroup", "projectReaders"),
+)
+_ACCESS_KINDS: Final = {"user": "userByEmail", "serviceAccount": "userByEmail", "group": "groupByEmail"}
+
+
+def access_entry(principal: str) -> bigquery.AccessEntry:
+    """The right to read and write for `user:...`, `serviceAccount:...` or `group:...`."""
+    kind, _, email = principal.partition(":")
+    return bigquery.AccessEntry("WRITER", _ACCESS_KINDS[kind], email)
+
 
 class BigQuery:
     """One project's datasets, tables, queries and appends in one location.
@@ -55,15 +68,20 @@ class BigQuery:
 
     # datasets
 
-    def create_dataset(self, dataset_id: str, *, description: str, labels: Mapping[str, str]) -> bool:
+    def create_dataset(
+        self, dataset_id: str, *, description: str, labels: Mapping[str, str], writer: str = ""
+    ) -> bool:
         """Create a dataset, atomically: True if this call made it, False if it was there.
 
         A repeated request whose first answer was lost says False too: who must know reads the labels.
+        `writer` may read and write it besides those whom the project lets, for example `user:ana@example.com`.
         """
         dataset = bigquery.Dataset(f"{self.project}.{dataset_id}")
         dataset.location = self.location
         dataset.description = description
         dataset.labels = dict(labels)
+        if writer:
+            dataset.access_entries = [*_PROJECT_ACCESS, access_entry(writer)]
         with self._translated(f"creating dataset {dataset_id}"):
             try:
                 self.client.create_dataset(dataset, retry=self._retry, timeout=ATTEMPT_SECONDS)
@@ -78,6 +96,23 @@ class BigQuery:
                 return self.client.get_dataset(dataset_id, retry=self._retry, timeout=ATTEMPT_SECONDS)
             except NotFound:
                 return None
+
+    def grant_writer(self, dataset: bigquery.Dataset, writer: str) -> bool:
+        """Let `writer` read and write the dataset; True if it could not until now. Nobody else's access changes.
+
+        Raises:
+            PermanentError: FAILED_PRECONDITION if somebody changed the dataset since it was read.
+        """
+        entry = access_entry(writer)
+        entries = list(dataset.access_entries)
+        if entry in entries:
+            return False
+        dataset.access_entries = [*entries, entry]
+        with self._translated(f"granting access to dataset {dataset.dataset_id}"):
+            self.client.update_dataset(
+                dataset, ["access_entries"], retry=self._retry, timeout=ATTEMPT_SECONDS
+            )
+        return True
 
     def delete_dataset(self, dataset_id: str) -> None:
         """Delete a dataset with everything in it; one that is not there is deleted already."""

@@ -16,6 +16,7 @@ from convergence_orchestration.keys.model import (
     KeyRecord,
 )
 from convergence_orchestration.keys.sealed_store import SealedKeys
+from convergence_orchestration.tenancy.model import TenantId
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,23 @@ def revoke(bigquery: BigQuery, asked: Revocation, now: datetime) -> KeyRecord:
         record = replace(record, revoked_at=now)
     SealedKeys(bigquery).wipe(record.key_id)
     return record
+
+
+def revoke_all(
+    bigquery: BigQuery,
+    tenant_id: TenantId,
+    *,
+    actor: str,
+    reason: str,
+    request_id: str,
+    run_id: str,
+    now: datetime,
+) -> list[KeyId]:
+    """Revoke every key of the tenant that is accepted now; their ids, none if there is none."""
+    accepted = KeyLedger(bigquery).active_for(tenant_id, now)
+    for record in accepted:
+        revoke(bigquery, Revocation(record.key_id, actor, reason, request_id, run_id), now)
+    return [record.key_id for record in accepted]
 
 
 def find(ledger: KeyLedger, key: str) -> KeyRecord:

@@ -1,136 +1,293 @@
-"""The jobs of tenancy as Dagster runs them: `onboard_tenant`.
+"""The jobs that carry out requests about tenants: `fulfil_tenant_requests`, and `delete_expired_tenants` on a schedule.
 
-What belongs here: config, and reporting to Dagster. What is done is `onboarding.py` and `provisioning.py`.
+What belongs here: reporting to Dagster, for every job that carries out requests. What is done is `fulfilment.py`,
+`provisioning.py` and `changes.py`; the forms that people fill in are `by_hand/jobs.py`.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import dagster as dg
 from pydantic import Field
 
+from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.resources import BigQueryConnection, reported_failures
+from convergence_orchestration.tenancy.asked import Asked, Deletion, kind_of
 from convergence_orchestration.tenancy.assets import asset_key, table_metadata, tenants_partitions
-from convergence_orchestration.tenancy.model import (
-    MAX_COMPANY_NAME_LENGTH,
-    MAX_DESCRIPTION_LENGTH,
-    TENANT_ID_PATTERN,
-    NewTenant,
-    Plan,
+from convergence_orchestration.tenancy.changes import Changes, KeyRevoker
+from convergence_orchestration.tenancy.fulfilment import Done, Fulfilment, Summary
+from convergence_orchestration.tenancy.model import Tenant, TenantState
+from convergence_orchestration.tenancy.provisioning import Provisioned
+from convergence_orchestration.tenancy.registry import Tenants
+from convergence_orchestration.tenancy.request_history import next_attempt
+from convergence_orchestration.tenancy.request_model import (
+    RequestEvent,
     RequestId,
-    parse_new_tenant,
+    RequestState,
+    TenantRequest,
     parse_request_id,
+    request_id_of_deletion,
     request_id_of_run,
 )
-from convergence_orchestration.tenancy.onboarding import Onboarding
-from convergence_orchestration.tenancy.provisioning import Provisioned
+from convergence_orchestration.tenancy.requests import TenantRequests
+from convergence_orchestration.tenancy.resources import TenantRequestsApi
+from convergence_orchestration.warehouse.bootstrap import needs_bootstrap
 from convergence_orchestration.warehouse.catalogue import tenant_tables
 
 ACTOR_TAG = "convergence/actor"
+TENANT_TAG = "convergence/tenant_id"
+FULFIL_JOB = "fulfil_tenant_requests"
+FULFIL_OP = "fulfil"
+RETRIES = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL)
+IN_PROGRESS = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_PARTITIONS = str(tenants_partitions.name)
 _BY_HAND = "dagster-ui"
-_RETRIES = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL)
+_RETENTION = "retention"
+_DELETED_AT_A_TIME = 50
+_MOST_SHOWN = 100
 
 
-class OnboardConfig(dg.Config):
+class FulfilConfig(dg.Config):
     """What the launchpad asks for."""
 
-    tenant_id: str = Field(
-        description=f"The new tenant's id, for example `acmecorp`. Pattern {TENANT_ID_PATTERN}, not a reserved word."
-    )
-    description: str = Field(
-        default="",
-        description=f"What the tenant is, for people; at most {MAX_DESCRIPTION_LENGTH} characters.",
-    )
-    company_name: str = Field(
-        default="",
-        description=f"For example `Acme Corporation`; at most {MAX_COMPANY_NAME_LENGTH} characters.",
-    )
-    admin_email: str = Field(
-        default="", description="Whom to write to, for example `ops@acme.example`; may be empty."
-    )
-    plan: str = Field(
-        default=str(Plan.STARTER),
-        description=f"One of {', '.join(Plan)}: runs a day and at once, API limits.",
-    )
-    request_id: str = Field(
-        default="",
-        description="Leave it empty: it is made from the run, so that a re-execution continues the same request. "
-        "Give one (`req_...`) to finish an earlier request.",
+    request_ids: list[str] = Field(
+        description="Requests (`req_...`) that the API or a form wrote down; those that are done stay as they are."
     )
 
 
 @dg.op(
-    description="Claims the tenant id, creates dataset and tables, writes subscription, quota and profile, and adds the "
-    "tenant's partition. Any number of repetitions give one tenant.",
-    retry_policy=_RETRIES,
+    name=FULFIL_OP,
+    description="Carries out requests about tenants, however many; any number of repetitions do each once.",
+    retry_policy=RETRIES,
 )
-def onboard(context: dg.OpExecutionContext, config: OnboardConfig, bigquery: BigQueryConnection) -> None:
-    """One attempt at one request."""
-    with reported_failures():
-        onboarding = _onboarding(context, config, bigquery.bigquery())
-        with onboarding.recorded() as provisioned:
-            _report(context, onboarding, provisioned())
+def fulfil(
+    context: dg.OpExecutionContext,
+    config: FulfilConfig,
+    bigquery: BigQueryConnection,
+    tenant_requests: TenantRequestsApi,
+    revoke_keys: dg.ResourceParam[KeyRevoker],
+) -> None:
+    """One try at some requests."""
+    with reported_failures(), needs_bootstrap():
+        request_ids = [parse_request_id(text) for text in config.request_ids]
+        _fulfil(context, bigquery.bigquery(), tenant_requests, revoke_keys, request_ids)
 
 
 @dg.job(
-    name="onboard_tenant",
-    description="Makes a tenant: its dataset with all tables, its plan, its profile. Start it with a tenant_id; start it "
-    "again, or re-execute a failed run, to finish what was begun.",
+    name=FULFIL_JOB,
+    description="Carries out requests that were written down before. The API launches it, and the sensor "
+    "`tenant_request_sensor` for whatever has no run that lives; start it by hand with request ids to hurry.",
     executor_def=dg.in_process_executor,
 )
-def onboard_tenant() -> None:
+def fulfil_tenant_requests() -> None:
     """The one op, so that it can be launched by name."""
-    onboard()
+    fulfil()
+
+
+@dg.op(description="Deletes the datasets of tenants whose retention period is over.", retry_policy=RETRIES)
+def delete_expired(
+    context: dg.OpExecutionContext,
+    bigquery: BigQueryConnection,
+    tenant_requests: TenantRequestsApi,
+    revoke_keys: dg.ResourceParam[KeyRevoker],
+) -> None:
+    """One try at what is due."""
+    with reported_failures(), needs_bootstrap():
+        warehouse = bigquery.bigquery()
+        due = _written_down_deletions(warehouse, _now())
+        context.log.info("%d tenants are due for deletion.", len(due))
+        _fulfil(context, warehouse, tenant_requests, revoke_keys, due)
+
+
+@dg.job(
+    description="Deletes what offboarded tenants have left when their retention period is over; a schedule runs it "
+    "each hour.",
+    executor_def=dg.in_process_executor,
+)
+def delete_expired_tenants() -> None:
+    """The one op, so that it can be launched by name."""
+    delete_expired()
 
 
 def tenancy_jobs() -> list[dg.JobDefinition]:
-    """The jobs of this domain."""
-    return [onboard_tenant]
+    """The jobs of this module."""
+    return [fulfil_tenant_requests, delete_expired_tenants]
 
 
-def _onboarding(context: dg.OpExecutionContext, config: OnboardConfig, bigquery: BigQuery) -> Onboarding:
-    return Onboarding(
+def fulfil_by_hand(
+    context: dg.OpExecutionContext,
+    asked: Callable[[], Asked],
+    bigquery: BigQueryConnection,
+    tenant_requests: TenantRequestsApi,
+    revoke_keys: KeyRevoker,
+) -> None:
+    """Write down what a form asks for, as this run's request, and carry it out."""
+    with reported_failures(), needs_bootstrap():
+        warehouse = bigquery.bigquery()
+        request_id = _written_down(context, warehouse, asked())
+        _fulfil(context, warehouse, tenant_requests, revoke_keys, [request_id])
+
+
+def _written_down(context: dg.OpExecutionContext, bigquery: BigQuery, asked: Asked) -> RequestId:
+    """The request that this run stands for; a re-execution stands for the same one."""
+    requests = TenantRequests(bigquery)
+    request_id = request_id_of_run(context.run.root_run_id or context.run_id)
+    known = requests.get(request_id)
+    if known is not None and known.tenant_id != asked.tenant_id:
+        raise PermanentError(
+            ErrorCode.INVALID_ARGUMENT,
+            f"Launch a new run for {asked.tenant_id}: a re-execution continues its request, which is for {known.tenant_id}.",
+            {"request_id": request_id, "tenant_id": known.tenant_id},
+        )
+    if known is None or known.parameters != asked:
+        attempt = next_attempt(known, asks_otherwise=True)
+        requests.append(_requested(request_id, asked, _actor(context), attempt))
+    return request_id
+
+
+def _written_down_deletions(bigquery: BigQuery, now: datetime) -> list[RequestId]:
+    """A request to delete for each tenant that is due, the same one each time."""
+    due = Tenants(bigquery).due_for_deletion(now, _DELETED_AT_A_TIME)
+    asked = {_deletion_id(tenant): Deletion(tenant.tenant_id) for tenant in due}
+    if asked:
+        TenantRequests(bigquery).append(
+            *(_requested(request_id, deletion, _RETENTION) for request_id, deletion in asked.items())
+        )
+    return list(asked)
+
+
+def _deletion_id(tenant: Tenant) -> RequestId:
+    return request_id_of_deletion(RequestId(tenant.state_changed_by or tenant.request_id))
+
+
+def _requested(request_id: RequestId, asked: Asked, actor: str, attempt: int = 1) -> RequestEvent:
+    return RequestEvent(
+        request_id=request_id,
+        tenant_id=asked.tenant_id,
+        kind=kind_of(asked),
+        state=RequestState.REQUESTED,
+        recorded_at=_now(),
+        actor=actor,
+        attempt=attempt,
+        parameters=asked,
+    )
+
+
+def _fulfil(
+    context: dg.OpExecutionContext,
+    bigquery: BigQuery,
+    tenant_requests: TenantRequestsApi,
+    revoke_keys: KeyRevoker,
+    request_ids: Sequence[RequestId],
+) -> None:
+    """Carry out the requests and show what became of them; fails if every one failed."""
+    fulfilment = Fulfilment(
         bigquery=bigquery,
-        request_id=_request_id(context, config),
-        asked=_asked(config),
+        changes=Changes(bigquery, revoke_keys, context.run_id),
+        limits=tenant_requests.limits,
+        witness=_DagsterWitness(context, bigquery),
         run_id=context.run_id,
-        actor=context.run.tags.get(ACTOR_TAG, _BY_HAND),
-        is_last_try=context.retry_number >= _RETRIES.max_retries,
+        actor=_actor(context),
+        is_last_try=context.retry_number >= RETRIES.max_retries,
         clock=_now,
     )
+    summary = fulfilment.fulfil(request_ids)
+    if error := summary.error():
+        raise error
+    for request, failure in summary.failed:
+        context.log.error("%s of %s failed: %s", request.kind, request.tenant_id, failure.message)
+    context.add_output_metadata(_shown(summary))
 
 
-def _asked(config: OnboardConfig) -> NewTenant:
-    return parse_new_tenant(
-        tenant_id=config.tenant_id,
-        description=config.description,
-        company_name=config.company_name,
-        admin_email=config.admin_email,
-        plan=config.plan,
-    )
+@dataclass(frozen=True)
+class _DagsterWitness:
+    """Shows tenants in Dagster: their partitions, and a materialization of each of their tables."""
+
+    context: dg.OpExecutionContext
+    bigquery: BigQuery
+
+    def saw(self, done: Sequence[Done]) -> None:
+        made = [(each.request, each.result) for each in done if isinstance(each.result, Provisioned)]
+        if made:
+            self.context.instance.add_dynamic_partitions(
+                _PARTITIONS, [request.tenant_id for request, _ in made]
+            )
+        for request, provisioned in made:
+            self._show(request, provisioned)
+        for each in done:
+            if each.result.tenant.state is TenantState.DELETED:
+                self.context.instance.delete_dynamic_partition(_PARTITIONS, each.request.tenant_id)
+            self.context.log.info(
+                "%s: tenant %s is %s (%s).",
+                each.request.kind,
+                each.request.tenant_id,
+                each.result.tenant.state,
+                each.request.request_id,
+            )
+
+    def before_deletion(self, request: TenantRequest) -> None:
+        for tag in ("dagster/partition", TENANT_TAG):
+            wanted = dg.RunsFilter(statuses=IN_PROGRESS, tags={tag: request.tenant_id})
+            others = [
+                run.run_id
+                for run in self.context.instance.get_runs(wanted, limit=2)
+                if run.run_id != self.context.run_id
+            ]
+            if others:
+                raise TransientError(
+                    ErrorCode.UNAVAILABLE,
+                    f"Wait for run {others[0]}, or cancel it: it works on {request.tenant_id}, which is to be deleted.",
+                )
+
+    def _show(self, request: TenantRequest, provisioned: Provisioned) -> None:
+        for spec in tenant_tables():
+            created = provisioned.tables[spec.name]
+            metadata = {
+                **table_metadata(self.bigquery, request.tenant_id, spec, created=created),
+                "dataset_created": dg.MetadataValue.bool(provisioned.dataset_created),
+                "request_id": dg.MetadataValue.text(request.request_id),
+            }
+            self.context.log_event(
+                dg.AssetMaterialization(
+                    asset_key=asset_key(spec.name), partition=request.tenant_id, metadata=metadata
+                )
+            )
 
 
-def _request_id(context: dg.OpExecutionContext, config: OnboardConfig) -> RequestId:
-    if config.request_id:
-        return parse_request_id(config.request_id)
-    return request_id_of_run(context.run.root_run_id or context.run_id)
-
-
-def _report(context: dg.OpExecutionContext, onboarding: Onboarding, provisioned: Provisioned) -> None:
-    """Show the tenant to Dagster: its partition, then a materialization of each of its tables."""
-    tenant_id = provisioned.tenant.tenant_id
-    context.instance.add_dynamic_partitions(str(tenants_partitions.name), [tenant_id])
-    for spec in tenant_tables():
-        created = provisioned.tables[spec.name]
-        metadata = {
-            **table_metadata(onboarding.bigquery, tenant_id, spec, created=created),
-            "dataset_created": dg.MetadataValue.bool(provisioned.dataset_created),
-            "request_id": dg.MetadataValue.text(onboarding.request_id),
-        }
-        context.log_event(
-            dg.AssetMaterialization(asset_key=asset_key(spec.name), partition=tenant_id, metadata=metadata)
+def _shown(summary: Summary) -> dict[str, dg.MetadataValue]:
+    """The op's metadata: how many requests ended how, and those that failed."""
+    failed = [
+        dg.TableRecord(
+            {
+                "request": request.request_id,
+                "tenant": request.tenant_id,
+                "kind": str(request.kind),
+                "code": str(error.code),
+                "reason": error.message,
+            }
         )
-    context.log.info("Tenant %s is %s (%s).", tenant_id, provisioned.tenant.state, onboarding.request_id)
+        for request, error in summary.failed[:_MOST_SHOWN]
+    ]
+    shown: dict[str, dg.MetadataValue] = {
+        "done": dg.MetadataValue.int(len(summary.done)),
+        "done_before": dg.MetadataValue.int(len(summary.done_before)),
+        "failed": dg.MetadataValue.int(len(summary.failed)),
+    }
+    if failed:
+        shown["failures"] = dg.MetadataValue.table(failed)
+    return shown
+
+
+def _actor(context: dg.OpExecutionContext) -> str:
+    return context.run.tags.get(ACTOR_TAG, _BY_HAND)
 
 
 def _now() -> datetime:

@@ -1,28 +1,23 @@
-"""What a tenant, a plan and a request are: ids, states with their transitions, frozen dataclasses.
+"""What a tenant and a plan are: ids, states with their transitions, frozen dataclasses.
 
 What belongs here: types and the checks made once at the edge. No I/O; other domains may import this module of
 tenancy and no other.
 """
 
 import re
-import secrets
 import unicodedata
-from base64 import b32encode
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from hashlib import sha256
 from types import MappingProxyType
 from typing import NewType
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
 
 TenantId = NewType("TenantId", str)
-RequestId = NewType("RequestId", str)
 
 TENANT_ID_PATTERN = r"^[a-z][a-z0-9_]{2,49}$"
-REQUEST_ID_PATTERN = r"^req_[a-z0-9]{26}$"
 RESERVED_TENANT_IDS = frozenset(
     {
         # our own datasets and partitions
@@ -39,7 +34,6 @@ RESERVED_TENANT_IDS = frozenset(
 MAX_DESCRIPTION_LENGTH = 1000
 MAX_COMPANY_NAME_LENGTH = 200
 MAX_EMAIL_LENGTH = 254
-_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
 
 class Plan(StrEnum):
@@ -91,52 +85,18 @@ TENANT_TRANSITIONS: Mapping[TenantState, frozenset[TenantState]] = MappingProxyT
 )
 
 
-class RequestKind(StrEnum):
-    """What was asked for."""
-
-    ONBOARD = "ONBOARD"
-
-
-class RequestState(StrEnum):
-    """How far a request has come."""
-
-    REQUESTED = "REQUESTED"
-    RUNNING = "RUNNING"
-    DONE = "DONE"
-    FAILED = "FAILED"
-
-
-REQUEST_TRANSITIONS: Mapping[RequestState, frozenset[RequestState]] = MappingProxyType(
-    {
-        RequestState.REQUESTED: frozenset({RequestState.RUNNING, RequestState.FAILED}),
-        # RUNNING again: the run before it was killed and left no word
-        RequestState.RUNNING: frozenset({RequestState.RUNNING, RequestState.DONE, RequestState.FAILED}),
-        # asked again by the API, or re-executed in the Dagster UI
-        RequestState.FAILED: frozenset({RequestState.REQUESTED, RequestState.RUNNING}),
-        RequestState.DONE: frozenset(),
-    }
-)
-OPEN_STATES = frozenset({RequestState.REQUESTED, RequestState.RUNNING})
-
-
-@dataclass(frozen=True)
-class NewTenant:
-    """What was asked for when a tenant was asked for; `parse_new_tenant` makes one from outside values."""
-
-    tenant_id: TenantId
-    description: str = ""
-    company_name: str = ""
-    admin_email: str = ""
-    plan: Plan = Plan.STARTER
-
-    def as_json(self) -> dict[str, str]:
-        """The fields as plain strings, for an event's `parameters`."""
-        return {name: str(value) for name, value in asdict(self).items()}
-
-
 @dataclass(frozen=True)
 class Tenant:
-    """A tenant as its profile says; times are UTC."""
+    """A tenant as its profile says; times are UTC.
+
+    Attributes:
+        request_id: the request that made the tenant and owns its id.
+        state_reason: why it is suspended or on its way out, as it was given.
+        principal: who may read and write the dataset in BigQuery itself, `user:...`; empty: the platform alone.
+        delete_after: when an OFFBOARDING tenant is deleted.
+        state_changed_by: the request that changed the state last.
+        state_asked_at: when that request was made; changes take effect in the order in which they were asked for.
+    """
 
     tenant_id: TenantId
     state: TenantState
@@ -145,58 +105,14 @@ class Tenant:
     admin_email: str
     plan: Plan
     dataset_id: str
-    request_id: RequestId
+    request_id: str
     created_at: datetime
     updated_at: datetime
-
-
-@dataclass(frozen=True)
-class RequestEvent:
-    """One thing that happened to a request; `attempt` counts from 1, times are UTC.
-
-    `event_id` follows from what happened, so that appending the same event twice leaves one.
-    """
-
-    request_id: RequestId
-    tenant_id: TenantId
-    state: RequestState
-    recorded_at: datetime
-    actor: str
-    attempt: int = 1
-    kind: RequestKind = RequestKind.ONBOARD
-    parameters: NewTenant | None = None
-    run_id: str | None = None
-    reason: str | None = None
-    error_code: ErrorCode | None = None
-    idempotency_key: str | None = None
-
-    @property
-    def event_id(self) -> str:
-        """`<request>.<attempt>.<state>[.<run>]`."""
-        parts = [self.request_id, str(self.attempt), str(self.state), self.run_id]
-        return ".".join(part for part in parts if part)
-
-
-@dataclass(frozen=True)
-class TenantRequest:
-    """A request as its events say; times are UTC, `requested_at` the first event's, `updated_at` the last one's."""
-
-    request_id: RequestId
-    tenant_id: TenantId
-    kind: RequestKind
-    state: RequestState
-    parameters: NewTenant
-    run_id: str | None
-    reason: str | None
-    error_code: ErrorCode | None
-    attempt: int
-    requested_at: datetime
-    updated_at: datetime
-
-    @property
-    def is_open(self) -> bool:
-        """Asked for, and neither done nor failed."""
-        return self.state in OPEN_STATES
+    state_reason: str = ""
+    principal: str = ""
+    delete_after: datetime | None = None
+    state_changed_by: str | None = None
+    state_asked_at: datetime | None = None
 
 
 def parse_tenant_id(value: str) -> TenantId:
@@ -221,21 +137,6 @@ def parse_tenant_id(value: str) -> TenantId:
     return TenantId(value)
 
 
-def parse_request_id(value: str) -> RequestId:
-    """The request id that `value` is.
-
-    Raises:
-        PermanentError: INVALID_ARGUMENT.
-    """
-    if not re.fullmatch(REQUEST_ID_PATTERN, value):
-        raise PermanentError(
-            ErrorCode.INVALID_ARGUMENT,
-            "Give a request id as the API answered it (req_ and 26 lower-case letters and digits), or leave it empty.",
-            {"pattern": REQUEST_ID_PATTERN},
-        )
-    return RequestId(value)
-
-
 def parse_plan(value: str) -> Plan:
     """The plan that `value` names.
 
@@ -251,42 +152,12 @@ def parse_plan(value: str) -> Plan:
     return Plan(value)
 
 
-def parse_new_tenant(
-    tenant_id: str,
-    description: str = "",
-    company_name: str = "",
-    admin_email: str = "",
-    plan: str = Plan.STARTER,
-) -> NewTenant:
-    """A checked request for a tenant.
+def checked_text(field: str, value: str, longest: int) -> str:
+    """`value` if it is short enough and has no control characters.
 
     Raises:
-        PermanentError: INVALID_TENANT_ID, RESERVED_TENANT_ID or INVALID_ARGUMENT (details name the field).
+        PermanentError: INVALID_ARGUMENT, naming the field.
     """
-    return NewTenant(
-        tenant_id=parse_tenant_id(tenant_id),
-        description=_text("description", description, MAX_DESCRIPTION_LENGTH),
-        company_name=_text("company_name", company_name, MAX_COMPANY_NAME_LENGTH),
-        admin_email=_email(admin_email),
-        plan=parse_plan(plan),
-    )
-
-
-def new_request_id() -> RequestId:
-    """A fresh request id: 128 random bits, valid as a BigQuery label."""
-    return _request_id(secrets.token_bytes(16))
-
-
-def request_id_of_run(root_run_id: str) -> RequestId:
-    """The request that a run started by hand stands for; a re-execution has the same root run, so the same request."""
-    return _request_id(sha256(f"dagster-run:{root_run_id}".encode()).digest()[:16])
-
-
-def _request_id(sixteen_bytes: bytes) -> RequestId:
-    return RequestId("req_" + b32encode(sixteen_bytes).decode().rstrip("=").lower())
-
-
-def _text(field: str, value: str, longest: int) -> str:
     if len(value) > longest:
         raise PermanentError(
             ErrorCode.INVALID_ARGUMENT,
@@ -298,14 +169,3 @@ def _text(field: str, value: str, longest: int) -> str:
             ErrorCode.INVALID_ARGUMENT, f"Remove the control characters from {field}.", {"field": field}
         )
     return value
-
-
-def _email(value: str) -> str:
-    text = _text("admin_email", value, MAX_EMAIL_LENGTH)
-    if text and not _EMAIL.fullmatch(text):
-        raise PermanentError(
-            ErrorCode.INVALID_ARGUMENT,
-            "Give admin_email as name@example.com, or leave it empty.",
-            {"field": "admin_email"},
-        )
-    return text

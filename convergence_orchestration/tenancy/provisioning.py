@@ -1,28 +1,52 @@
-"""How a tenant comes into being, each step so that a repetition finds what is done and does the rest.
+"""How tenants come into being, each step so that a repetition finds what is done and does the rest.
 
-The order carries the guarantees: the dataset's creation claims the id (BigQuery creates a dataset once), nothing is
-written before the claim, and the profile comes last because it is what makes the tenant exist. What is recorded of
-the request is not written here but in `onboarding.py`.
+The order carries the guarantees: a dataset's creation claims the id (BigQuery creates a dataset once), nothing is
+written before the claim, and the profile comes last because it is what makes a tenant exist. One tenant and a hundred
+take the same way: what is a call for each tenant runs a few at once, what is a statement is one for all of them.
+What is recorded of the requests is not written here but in `fulfilment.py`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeGuard
 
 from convergence_orchestration.errors import ConvergenceError, ErrorCode, PermanentError, TransientError
 from convergence_orchestration.gcp.bigquery import BigQuery
-from convergence_orchestration.tenancy.model import NewTenant, RequestId, Tenant, TenantId, TenantState
-from convergence_orchestration.tenancy.registry import Tenants
-from convergence_orchestration.warehouse.catalogue import central_tables, tenant_tables, to_bigquery, views
-from convergence_orchestration.warehouse.model import CENTRAL_DATASET, TableSpec, tenant_dataset
-
-MAX_CONCURRENT_CALLS = 4
-"""BigQuery takes 10 tables.insert a second from one user; four at once stay below with calls of half a second."""
+from convergence_orchestration.gcp.pacing import Pace
+from convergence_orchestration.tenancy.asked import NewTenant
+from convergence_orchestration.tenancy.attempts import Failures, attempted
+from convergence_orchestration.tenancy.model import Tenant, TenantId, TenantState
+from convergence_orchestration.tenancy.registry import PlanOf, Tenants
+from convergence_orchestration.tenancy.request_model import RequestId
+from convergence_orchestration.warehouse.catalogue import tenant_tables, to_bigquery
+from convergence_orchestration.warehouse.model import TableSpec, tenant_dataset
 
 REQUEST_LABEL = "request_id"
 _LABELS = {"managed_by": "convergence-orchestration"}
+_GONE = frozenset({TenantState.OFFBOARDING, TenantState.DELETED})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What BigQuery's quotas allow us.
+
+    Attributes:
+        calls_at_once: metadata calls in flight.
+        tables_per_second: pace of tables.insert; BigQuery takes 10 a second from one user.
+    """
+
+    calls_at_once: int = 4
+    tables_per_second: float = 10.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A tenant that is to be made, by which request, and when that was asked for, UTC."""
+
+    request_id: RequestId
+    tenant: NewTenant
+    asked_at: datetime
 
 
 @dataclass(frozen=True)
@@ -39,44 +63,142 @@ class Provisioned:
         return tuple(name for name, created in self.tables.items() if created)
 
 
-def provision(bigquery: BigQuery, request_id: RequestId, asked: NewTenant, now: datetime) -> Provisioned:
-    """Make the tenant that `asked` describes, or finish it if an earlier attempt of this request began.
+@dataclass
+class Outcomes:
+    """What became of each request: every one is in either of the two."""
 
-    The central tables must be there: `ensure_bootstrapped` looks.
-
-    Raises:
-        PermanentError: TENANT_EXISTS if the id belongs to another request (nothing of it is touched);
-            FAILED_PRECONDITION if the tenant is on its way out.
-        TransientError: as `gcp.bigquery` says; the same call continues.
-    """
-    tenants = Tenants(bigquery)
-    existing = tenants.get(asked.tenant_id)
-    _refuse_if_taken(existing, request_id)
-    dataset_created = claim(bigquery, asked.tenant_id, request_id)
-    tables = ensure_tables(bigquery, asked.tenant_id, tenant_tables())
-    tenant = existing if _is_activated(existing) else activate(tenants, request_id, asked, now)
-    return Provisioned(tenant, dataset_created, tables)
+    provisioned: dict[RequestId, Provisioned] = field(default_factory=dict)
+    failed: Failures = field(default_factory=dict)
 
 
-def ensure_bootstrapped(bigquery: BigQuery) -> None:
-    """Check that the central tables and views are there.
+class Provisioning:
+    """Makes tenants in one BigQuery, whose central tables must be there, within `limits`."""
 
-    Raises:
-        PermanentError: NOT_BOOTSTRAPPED, with what is missing in the details.
-    """
-    needed = {table.name for table in central_tables()} | {view.name for view in views()}
-    missing = needed - _tables_in(bigquery, CENTRAL_DATASET)
-    if missing:
-        raise PermanentError(
-            ErrorCode.NOT_BOOTSTRAPPED,
-            "Bootstrap first: POST /api/v1/admin/bootstrap or the job `bootstrap`; "
-            f"{len(missing)} of {len(needed)} central tables and views are missing.",
-            {"missing": sorted(missing)},
+    def __init__(self, bigquery: BigQuery, limits: Limits = Limits()) -> None:
+        self._bigquery = bigquery
+        self._tenants = Tenants(bigquery)
+        self._limits = limits
+        self._pace = Pace(limits.tables_per_second)
+
+    def provision(self, wanted: Sequence[Wanted], now: datetime) -> Outcomes:
+        """Make these tenants, or finish those that an earlier attempt of their request began.
+
+        A tenant that fails alone is in `failed`: TENANT_EXISTS if the id belongs to another request (nothing of it is
+        touched), FAILED_PRECONDITION if the tenant is on its way out, else what `gcp.bigquery` says.
+
+        Raises:
+            ConvergenceError: a statement for all of them failed; the same call continues.
+        """
+        outcomes = Outcomes()
+        existing = self._tenants.get_all([each.tenant.tenant_id for each in wanted])
+        free = [each for each in wanted if self._is_free(existing.get(each.tenant.tenant_id), each, outcomes)]
+        with ThreadPoolExecutor(self._limits.calls_at_once) as pool:
+            created, failed = attempted(pool, free, by=_request, call=self._claim)
+            outcomes.failed |= failed
+            claimed = [each for each in free if each.request_id in created]
+            tables, failed = self._tables(pool, claimed)
+            outcomes.failed |= failed
+        ready = [each for each in claimed if each.request_id not in failed]
+        tenants = self._activated(ready, existing, outcomes, now)
+        for each in ready:
+            if tenant := tenants.get(each.request_id):
+                outcomes.provisioned[each.request_id] = Provisioned(
+                    tenant, created[each.request_id], tables[each.request_id]
+                )
+        return outcomes
+
+    def ensure_tables(self, tenant_id: TenantId, specs: Sequence[TableSpec]) -> dict[str, bool]:
+        """Create those of `specs` that the tenant lacks; by name, True if this call created it."""
+        with ThreadPoolExecutor(self._limits.calls_at_once) as pool:
+            created = pool.map(lambda spec: self._ensure_table(tenant_id, spec), specs)
+            return dict(zip([spec.name for spec in specs], created, strict=True))
+
+    def _is_free(self, existing: Tenant | None, wanted: Wanted, outcomes: Outcomes) -> bool:
+        error = refusal(existing, wanted.request_id)
+        if error is not None:
+            outcomes.failed[wanted.request_id] = error
+        return error is None
+
+    def _claim(self, wanted: Wanted) -> bool:
+        return claim(self._bigquery, wanted.tenant.tenant_id, wanted.request_id, wanted.tenant.principal)
+
+    def _tables(
+        self, pool: ThreadPoolExecutor, claimed: Sequence[Wanted]
+    ) -> tuple[dict[RequestId, dict[str, bool]], Failures]:
+        """By request, the tables with True for those created now; and the requests of which a table failed."""
+        pairs = [(each, spec) for each in claimed for spec in tenant_tables()]
+        created, failed_pairs = attempted(
+            pool,
+            pairs,
+            by=lambda pair: (pair[0].request_id, pair[1].name),
+            call=lambda pair: self._ensure_table(pair[0].tenant.tenant_id, pair[1]),
+        )
+        tables: dict[RequestId, dict[str, bool]] = {each.request_id: {} for each in claimed}
+        for (request_id, name), was_created in created.items():
+            tables[request_id][name] = was_created
+        return tables, {request_id: error for (request_id, _), error in failed_pairs.items()}
+
+    def _ensure_table(self, tenant_id: TenantId, spec: TableSpec) -> bool:
+        self._pace.wait()
+        return self._bigquery.create_table(
+            to_bigquery(spec, self._bigquery.project, tenant_dataset(tenant_id))
         )
 
+    def _activated(
+        self,
+        ready: Sequence[Wanted],
+        existing: Mapping[TenantId, Tenant],
+        outcomes: Outcomes,
+        now: datetime,
+    ) -> dict[RequestId, Tenant]:
+        """Write the tenants' rows, the profiles last, which is the moment that makes tenants ACTIVE.
 
-def claim(bigquery: BigQuery, tenant_id: TenantId, request_id: RequestId) -> bool:
+        A profile that is there by now stays as it is: a run that was slow must not wake a tenant suspended since.
+        """
+        tenants = {each.request_id: existing.get(each.tenant.tenant_id) for each in ready}
+        new = [each for each in ready if _is_still_to_be_activated(tenants[each.request_id])]
+        if new:
+            tenants |= self._written(new, outcomes, now)
+        return {request_id: tenant for request_id, tenant in tenants.items() if tenant is not None}
+
+    def _written(
+        self, new: Sequence[Wanted], outcomes: Outcomes, now: datetime
+    ) -> dict[RequestId, Tenant | None]:
+        ours = {each.request_id: _active(each, now) for each in new}
+        self._write_plans(new)
+        if self._tenants.activate_profiles(list(ours.values())) == len(new):
+            return dict(ours)
+        found = self._tenants.get_all([each.tenant.tenant_id for each in new])
+        return {each.request_id: self._ours(found.get(each.tenant.tenant_id), each, outcomes) for each in new}
+
+    def _write_plans(self, new: Sequence[Wanted]) -> None:
+        plans = [PlanOf(each.tenant.tenant_id, each.tenant.plan, each.asked_at) for each in new]
+        with ThreadPoolExecutor(2) as pool:
+            rows = [
+                pool.submit(self._tenants.upsert_subscriptions, plans),
+                pool.submit(self._tenants.upsert_quotas, plans),
+            ]
+        for written in rows:
+            written.result()
+
+    def _ours(self, found: Tenant | None, wanted: Wanted, outcomes: Outcomes) -> Tenant | None:
+        """The profile as it is now; None, with the reason in `outcomes`, if it turns out to be another request's."""
+        error: ConvergenceError | None = refusal(found, wanted.request_id)
+        if error is None and found is None:
+            error = TransientError(
+                ErrorCode.UNAVAILABLE,
+                f"Try again: the profile of {wanted.tenant.tenant_id} vanished while it was written.",
+            )
+        if error is not None:
+            outcomes.failed[wanted.request_id] = error
+            return None
+        return found
+
+
+def claim(bigquery: BigQuery, tenant_id: TenantId, request_id: RequestId, principal: str = "") -> bool:
     """Make the tenant's dataset this request's; True if this call created it, False if an earlier attempt had.
+
+    `principal` may read and write it besides the platform; empty for nobody.
 
     Raises:
         PermanentError: TENANT_EXISTS if another request, or somebody else, owns the dataset.
@@ -86,6 +208,7 @@ def claim(bigquery: BigQuery, tenant_id: TenantId, request_id: RequestId) -> boo
         dataset_id,
         description=f"Everything of tenant {tenant_id}.",
         labels={**_LABELS, REQUEST_LABEL: request_id, "tenant_id": tenant_id},
+        writer=principal,
     )
     if created:
         return True
@@ -98,91 +221,53 @@ def claim(bigquery: BigQuery, tenant_id: TenantId, request_id: RequestId) -> boo
     owner = dataset.labels.get(REQUEST_LABEL)
     if owner != request_id:
         raise _taken(tenant_id, owner)
+    if principal:
+        bigquery.grant_writer(dataset, principal)
     return False
 
 
-def ensure_tables(bigquery: BigQuery, tenant_id: TenantId, specs: Sequence[TableSpec]) -> dict[str, bool]:
-    """Create those of `specs` that the tenant lacks; by name, True if this call created it."""
-    dataset_id = tenant_dataset(tenant_id)
+def refusal(existing: Tenant | None, request_id: RequestId) -> PermanentError | None:
+    """Why this request may not make the tenant whose profile is `existing`; None if it may."""
+    if existing is None:
+        return None
+    if existing.request_id != request_id and existing.state is not TenantState.DELETED:
+        return _taken(existing.tenant_id, existing.request_id)
+    if existing.state in _GONE:
+        return PermanentError(
+            ErrorCode.TENANT_DELETED
+            if existing.state is TenantState.DELETED
+            else ErrorCode.FAILED_PRECONDITION,
+            f"Choose another tenant id: {existing.tenant_id} is {existing.state} and is not made again.",
+            {"tenant_id": existing.tenant_id, "state": str(existing.state)},
+        )
+    return None
 
-    def create(spec: TableSpec) -> bool:
-        return bigquery.create_table(to_bigquery(spec, bigquery.project, dataset_id))
 
-    return dict(zip([spec.name for spec in specs], _each(create, specs), strict=True))
+def _request(wanted: Wanted) -> RequestId:
+    return wanted.request_id
 
 
-def activate(tenants: Tenants, request_id: RequestId, asked: NewTenant, now: datetime) -> Tenant:
-    """Write the tenant's rows; the profile last, which is the moment that makes the tenant ACTIVE.
+def _is_still_to_be_activated(tenant: Tenant | None) -> bool:
+    return tenant is None or tenant.state is TenantState.PROVISIONING
 
-    A profile that is there by now stays as it is: a run that was slow must not wake a tenant suspended since.
 
-    Raises:
-        PermanentError: TENANT_EXISTS if the profile turns out to be another request's.
-    """
-    _each(
-        lambda write: write(asked.tenant_id, asked.plan, now),
-        (tenants.upsert_subscription, tenants.upsert_quota),
-    )
-    tenant = Tenant(
+def _active(wanted: Wanted, now: datetime) -> Tenant:
+    asked = wanted.tenant
+    return Tenant(
         tenant_id=asked.tenant_id,
         state=TenantState.ACTIVE,
         company_name=asked.company_name,
         description=asked.description,
         admin_email=asked.admin_email,
         plan=asked.plan,
+        principal=asked.principal,
         dataset_id=tenant_dataset(asked.tenant_id),
-        request_id=request_id,
+        request_id=wanted.request_id,
         created_at=now,
         updated_at=now,
+        state_changed_by=wanted.request_id,
+        state_asked_at=wanted.asked_at,
     )
-    if tenants.activate_profile(tenant):
-        return tenant
-    return _activated_meanwhile(tenants, tenant)
-
-
-def _each[T, R](call: Callable[[T], R], arguments: Iterable[T]) -> list[R]:
-    """`call` with each argument, a few at once; after a failure the others are finished, then it is raised."""
-    with ThreadPoolExecutor(MAX_CONCURRENT_CALLS) as pool:
-        return list(pool.map(call, arguments))
-
-
-def _tables_in(bigquery: BigQuery, dataset_id: str) -> set[str]:
-    """The names of a dataset's tables; none if there is no such dataset."""
-    try:
-        return set(bigquery.list_tables(dataset_id))
-    except ConvergenceError as error:
-        if error.code is ErrorCode.NOT_FOUND:
-            return set()
-        raise
-
-
-def _activated_meanwhile(tenants: Tenants, ours: Tenant) -> Tenant:
-    """The profile that another run wrote since we looked."""
-    found = tenants.get(ours.tenant_id)
-    _refuse_if_taken(found, ours.request_id)
-    if found is None:
-        raise TransientError(
-            ErrorCode.UNAVAILABLE,
-            f"Try again: the profile of {ours.tenant_id} vanished while it was written.",
-        )
-    return found
-
-
-def _is_activated(tenant: Tenant | None) -> TypeGuard[Tenant]:
-    return tenant is not None and tenant.state is not TenantState.PROVISIONING
-
-
-def _refuse_if_taken(existing: Tenant | None, request_id: RequestId) -> None:
-    if existing is None:
-        return
-    if existing.request_id != request_id:
-        raise _taken(existing.tenant_id, existing.request_id)
-    if existing.state in {TenantState.OFFBOARDING, TenantState.DELETED}:
-        raise PermanentError(
-            ErrorCode.FAILED_PRECONDITION,
-            f"Choose another tenant id: {existing.tenant_id} is {existing.state} and is not made again.",
-            {"tenant_id": existing.tenant_id, "state": str(existing.state)},
-        )
 
 
 def _taken(tenant_id: TenantId, owner: str | None) -> PermanentError:

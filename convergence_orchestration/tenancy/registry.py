@@ -1,30 +1,77 @@
 """The tenants that are: `tenant_profiles`, `tenant_subscriptions` and `tenant_usage_quotas`, one row each a tenant.
 
-What belongs here: reading tenants, and the MERGEs by which Dagster runs write them. What is decided from them is not.
+What belongs here: reading tenants, and the statements by which Dagster runs write them. What is decided from them is not.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from google.cloud.bigquery import Row, ScalarQueryParameter
+from google.cloud.bigquery import ArrayQueryParameter, Row, ScalarQueryParameter, StructQueryParameter
 
-from convergence_orchestration.gcp.bigquery import BigQuery
+from convergence_orchestration.gcp.bigquery import BigQuery, Parameters
 from convergence_orchestration.tenancy.model import (
     PLAN_LIMITS,
     Plan,
-    RequestId,
     Tenant,
     TenantId,
     TenantState,
 )
 
 _HERE = Path(__file__)
-_BY_ID = _HERE.with_name("tenant_by_id.sql").read_text(encoding="utf-8")
+_BY_ID = _HERE.with_name("tenants_by_id.sql").read_text(encoding="utf-8")
 _PAGE = _HERE.with_name("tenants_page.sql").read_text(encoding="utf-8")
-_ACTIVATE_PROFILE = _HERE.with_name("activate_profile.sql").read_text(encoding="utf-8")
-_MERGE_PROFILE = _HERE.with_name("merge_profile.sql").read_text(encoding="utf-8")
-_MERGE_SUBSCRIPTION = _HERE.with_name("merge_subscription.sql").read_text(encoding="utf-8")
-_MERGE_QUOTA = _HERE.with_name("merge_quota.sql").read_text(encoding="utf-8")
+_DUE = _HERE.with_name("tenants_due.sql").read_text(encoding="utf-8")
+_ACTIVATE_PROFILES = _HERE.with_name("activate_profiles.sql").read_text(encoding="utf-8")
+_CHANGE_PLAN = _HERE.with_name("change_plan.sql").read_text(encoding="utf-8")
+_CHANGE_STATE = _HERE.with_name("change_state.sql").read_text(encoding="utf-8")
+_MERGE_SUBSCRIPTIONS = _HERE.with_name("merge_subscriptions.sql").read_text(encoding="utf-8")
+_MERGE_QUOTAS = _HERE.with_name("merge_quotas.sql").read_text(encoding="utf-8")
+
+_KINDS: Mapping[type, str] = {str: "STRING", int: "INT64", datetime: "TIMESTAMP"}
+
+type _Scalar = str | int | datetime
+type _Row = dict[str, _Scalar]
+
+
+@dataclass(frozen=True)
+class TenantFilter:
+    """Which tenants a page shows; None filters nothing, `search` is part of an id or of a company's name."""
+
+    state: TenantState | None = None
+    plan: Plan | None = None
+    search: str | None = None
+
+
+@dataclass(frozen=True)
+class PlanOf:
+    """A tenant's plan and when the request for it was made, UTC; `status` is ACTIVE, or why the plan is not in force."""
+
+    tenant_id: TenantId
+    plan: Plan
+    asked_at: datetime
+    status: str = "ACTIVE"
+
+
+@dataclass(frozen=True)
+class StateChange:
+    """Another state for a tenant, and from which states it may come; times are UTC.
+
+    Attributes:
+        reason: replaces the one there was, unless it is None.
+        delete_after: the date of deletion from now on, None for none.
+        due_by: only if the date of deletion there was until now is not after this.
+    """
+
+    tenant_id: TenantId
+    request_id: str
+    asked_at: datetime
+    from_states: frozenset[TenantState]
+    state: TenantState
+    reason: str | None = None
+    delete_after: datetime | None = None
+    due_by: datetime | None = None
 
 
 class Tenants:
@@ -35,92 +82,138 @@ class Tenants:
 
     def get(self, tenant_id: TenantId) -> Tenant | None:
         """The tenant, or None if there is none of this id."""
-        rows = self._bigquery.query(_BY_ID, [_text("tenant_id", tenant_id)])
-        return _tenant_of(rows[0]) if rows else None
+        return self.get_all([tenant_id]).get(tenant_id)
 
-    def page(self, limit: int, after: TenantId | None = None) -> list[Tenant]:
+    def get_all(self, tenant_ids: Sequence[TenantId]) -> dict[TenantId, Tenant]:
+        """Those of the tenants that there are."""
+        wanted = ArrayQueryParameter("tenant_ids", "STRING", list(tenant_ids))
+        found = map(_tenant_of, self._bigquery.query(_BY_ID, [wanted]))
+        return {tenant.tenant_id: tenant for tenant in found}
+
+    def page(
+        self, limit: int, after: TenantId | None = None, wanted: TenantFilter = TenantFilter()
+    ) -> list[Tenant]:
         """At most `limit` tenants ordered by id, those behind `after`."""
-        parameters = [_text("after", after or ""), _number("page_size", limit)]
+        parameters = [
+            _scalar("after", after or ""),
+            _scalar("state", str(wanted.state or "")),
+            _scalar("plan", str(wanted.plan or "")),
+            _scalar("search", (wanted.search or "").lower()),
+            _scalar("page_size", limit),
+        ]
         return [_tenant_of(row) for row in self._bigquery.query(_PAGE, parameters)]
 
-    def activate_profile(self, tenant: Tenant) -> bool:
-        """Write the profile if there is none yet, or this request's own that is PROVISIONING; True if it was written."""
-        return self._bigquery.execute(_ACTIVATE_PROFILE, _profile(tenant)) > 0
+    def due_for_deletion(self, now: datetime, limit: int) -> list[Tenant]:
+        """At most `limit` OFFBOARDING tenants whose retention period is over."""
+        rows = self._bigquery.query(_DUE, [_scalar("now", now), _scalar("page_size", limit)])
+        return [_tenant_of(row) for row in rows]
 
-    def upsert_profile(self, tenant: Tenant) -> bool:
-        """Write the profile, if it is this request's or there is none; False if it is another request's.
+    def activate_profiles(self, tenants: Sequence[Tenant]) -> int:
+        """Write the profiles where there is none yet, or this request's own that is PROVISIONING; how many were written."""
+        return self._bigquery.execute(_ACTIVATE_PROFILES, [_rows(map(_profile, tenants))])
 
-        `tenant.updated_at` is the time of writing; `created_at` counts with the first write alone.
-        """
-        return self._bigquery.execute(_MERGE_PROFILE, _profile(tenant)) > 0
+    def change_state(self, change: StateChange, now: datetime) -> bool:
+        """Make the change; False if the tenant's state or a later request forbids it, or there is no tenant."""
+        parameters: Parameters = [
+            _scalar("tenant_id", change.tenant_id),
+            _scalar("request_id", change.request_id),
+            _scalar("asked_at", change.asked_at),
+            ArrayQueryParameter("from_states", "STRING", sorted(change.from_states)),
+            _scalar("state", str(change.state)),
+            ScalarQueryParameter("state_reason", "STRING", change.reason),
+            ScalarQueryParameter("delete_after", "TIMESTAMP", change.delete_after),
+            ScalarQueryParameter("due_by", "TIMESTAMP", change.due_by),
+            _scalar("now", now),
+        ]
+        return self._bigquery.execute(_CHANGE_STATE, parameters) > 0
 
-    def upsert_subscription(self, tenant_id: TenantId, plan: Plan, now: datetime) -> None:
-        """Write what the tenant pays for: `plan` with its limits, ACTIVE."""
-        limits = PLAN_LIMITS[plan]
-        self._bigquery.execute(
-            _MERGE_SUBSCRIPTION,
-            [
-                _text("tenant_id", tenant_id),
-                _text("plan", plan),
-                _text("status", "ACTIVE"),
-                _number("runs_per_day", limits.runs_per_day),
-                _number("concurrent_runs", limits.concurrent_runs),
-                _time("now", now),
-            ],
-        )
+    def change_plan(self, plan: PlanOf, from_states: frozenset[TenantState], now: datetime) -> bool:
+        """Make the change; False if the tenant's state or a later request forbids it, or there is no tenant."""
+        parameters: Parameters = [
+            _scalar("tenant_id", plan.tenant_id),
+            _scalar("plan", str(plan.plan)),
+            _scalar("asked_at", plan.asked_at),
+            ArrayQueryParameter("from_states", "STRING", sorted(from_states)),
+            _scalar("now", now),
+        ]
+        return self._bigquery.execute(_CHANGE_PLAN, parameters) > 0
 
-    def upsert_quota(self, tenant_id: TenantId, plan: Plan, now: datetime) -> None:
-        """Write what the tenant may use: the limits of `plan`."""
-        limits = PLAN_LIMITS[plan]
-        self._bigquery.execute(
-            _MERGE_QUOTA,
-            [
-                _text("tenant_id", tenant_id),
-                _number("runs_per_day", limits.runs_per_day),
-                _number("concurrent_runs", limits.concurrent_runs),
-                _number("requests_per_minute", limits.requests_per_minute),
-                _number("requests_per_hour", limits.requests_per_hour),
-                _time("now", now),
-            ],
-        )
+    def upsert_subscriptions(self, plans: Sequence[PlanOf]) -> None:
+        """Write what tenants pay for, unless a later request has written it already."""
+        self._bigquery.execute(_MERGE_SUBSCRIPTIONS, [_rows(map(_subscription, plans))])
+
+    def upsert_quotas(self, plans: Sequence[PlanOf]) -> None:
+        """Write what tenants may use, unless a later request has written it already."""
+        self._bigquery.execute(_MERGE_QUOTAS, [_rows(map(_quota, plans))])
 
 
 def _tenant_of(row: Row) -> Tenant:
     return Tenant(
         tenant_id=TenantId(row["tenant_id"]),
         state=TenantState(row["state"]),
+        state_reason=row["state_reason"] or "",
         company_name=row["company_name"] or "",
         description=row["description"] or "",
         admin_email=row["admin_email"] or "",
         plan=Plan(row["plan"]),
+        principal=row["principal"] or "",
         dataset_id=row["dataset_id"],
-        request_id=RequestId(row["request_id"]),
+        request_id=row["request_id"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        delete_after=row["delete_after"],
+        state_changed_by=row["state_changed_by"],
+        state_asked_at=row["state_asked_at"],
     )
 
 
-def _profile(tenant: Tenant) -> list[ScalarQueryParameter]:
-    return [
-        _text("tenant_id", tenant.tenant_id),
-        _text("state", tenant.state),
-        _text("company_name", tenant.company_name),
-        _text("description", tenant.description),
-        _text("admin_email", tenant.admin_email),
-        _text("plan", tenant.plan),
-        _text("dataset_id", tenant.dataset_id),
-        _text("request_id", tenant.request_id),
-        _time("now", tenant.updated_at),
+def _profile(tenant: Tenant) -> _Row:
+    return {
+        "tenant_id": str(tenant.tenant_id),
+        "state": str(tenant.state),
+        "company_name": tenant.company_name,
+        "description": tenant.description,
+        "admin_email": tenant.admin_email,
+        "plan": str(tenant.plan),
+        "principal": tenant.principal,
+        "dataset_id": tenant.dataset_id,
+        "request_id": tenant.request_id,
+        "state_asked_at": tenant.state_asked_at or tenant.updated_at,
+        "written_at": tenant.updated_at,
+    }
+
+
+def _subscription(plan: PlanOf) -> _Row:
+    limits = PLAN_LIMITS[plan.plan]
+    return {
+        "tenant_id": str(plan.tenant_id),
+        "plan": str(plan.plan),
+        "status": plan.status,
+        "runs_per_day": limits.runs_per_day,
+        "concurrent_runs": limits.concurrent_runs,
+        "asked_at": plan.asked_at,
+    }
+
+
+def _quota(plan: PlanOf) -> _Row:
+    limits = PLAN_LIMITS[plan.plan]
+    return {
+        "tenant_id": str(plan.tenant_id),
+        "runs_per_day": limits.runs_per_day,
+        "concurrent_runs": limits.concurrent_runs,
+        "requests_per_minute": limits.requests_per_minute,
+        "requests_per_hour": limits.requests_per_hour,
+        "asked_at": plan.asked_at,
+    }
+
+
+def _rows(rows: Iterable[_Row]) -> ArrayQueryParameter:
+    """`@rows`, an array of structs with a field for each key."""
+    structs = [
+        StructQueryParameter(None, *(_scalar(name, value) for name, value in row.items())) for row in rows
     ]
+    return ArrayQueryParameter("rows", "STRUCT", structs)
 
 
-def _text(name: str, value: str) -> ScalarQueryParameter:
-    return ScalarQueryParameter(name, "STRING", str(value))
-
-
-def _number(name: str, value: int) -> ScalarQueryParameter:
-    return ScalarQueryParameter(name, "INT64", value)
-
-
-def _time(name: str, value: datetime) -> ScalarQueryParameter:
-    return ScalarQueryParameter(name, "TIMESTAMP", value)
+def _scalar(name: str, value: _Scalar) -> ScalarQueryParameter:
+    return ScalarQueryParameter(name, _KINDS[type(value)], value)

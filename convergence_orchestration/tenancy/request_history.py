@@ -3,7 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from convergence_orchestration.errors import ErrorCode
-from convergence_orchestration.tenancy.model import RequestEvent, RequestId, RequestState, TenantRequest
+from convergence_orchestration.tenancy.request_model import (
+    RequestEvent,
+    RequestId,
+    RequestState,
+    TenantRequest,
+)
 
 _RANK = {
     RequestState.REQUESTED: 0,
@@ -14,8 +19,19 @@ _RANK = {
 
 
 def in_order(events: Iterable[RequestEvent]) -> list[RequestEvent]:
-    """The events as they happened, by attempt and state first: the writers' clocks may differ."""
-    return sorted(events, key=lambda event: (event.attempt, _RANK[event.state], event.recorded_at))
+    """The events as they happened, by attempt and state first: the writers' clocks may differ.
+
+    DONE is final: a second run that was slower than the first one undoes nothing.
+    """
+    return sorted(
+        events,
+        key=lambda event: (
+            event.state is RequestState.DONE,
+            event.attempt,
+            _RANK[event.state],
+            event.recorded_at,
+        ),
+    )
 
 
 def request_of(events: Iterable[RequestEvent]) -> TenantRequest | None:
@@ -24,8 +40,8 @@ def request_of(events: Iterable[RequestEvent]) -> TenantRequest | None:
     The last parameters count: a request that failed may be asked again with corrected ones.
     """
     ordered = in_order(events)
-    parameters = _last(event.parameters for event in ordered)
-    if not ordered or parameters is None:
+    asked = [event.parameters for event in ordered if event.parameters is not None]
+    if not asked:
         return None
     latest = ordered[-1]
     return TenantRequest(
@@ -33,11 +49,13 @@ def request_of(events: Iterable[RequestEvent]) -> TenantRequest | None:
         tenant_id=latest.tenant_id,
         kind=latest.kind,
         state=latest.state,
-        parameters=parameters,
+        parameters=asked[-1],
+        actor=ordered[0].actor,
         run_id=_last(event.run_id for event in ordered),
         reason=latest.reason,
         error_code=latest.error_code,
         attempt=latest.attempt,
+        batch_id=_last(event.batch_id for event in ordered),
         requested_at=min(event.recorded_at for event in ordered),
         updated_at=max(event.recorded_at for event in ordered),
     )

@@ -6,6 +6,7 @@ altered: how it differs from the catalogue is for the checks to say.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -64,6 +65,24 @@ class TableOutcome:
     rows: int
     views: tuple[str, ...]
     snapshot: str | None = None
+
+
+@contextmanager
+def needs_bootstrap() -> Iterator[None]:
+    """What reads or writes the central tables inside says what to do if they are not there.
+
+    Raises:
+        PermanentError: NOT_BOOTSTRAPPED instead of NOT_FOUND.
+    """
+    try:
+        yield
+    except PermanentError as error:
+        if error.code is not ErrorCode.NOT_FOUND:
+            raise
+        raise PermanentError(
+            ErrorCode.NOT_BOOTSTRAPPED,
+            "Bootstrap the platform first: POST /api/v1/admin/bootstrap, or launch the job `bootstrap` in Dagster.",
+        ) from error
 
 
 def remove_dataset(bigquery: BigQuery, now: datetime) -> Removed:

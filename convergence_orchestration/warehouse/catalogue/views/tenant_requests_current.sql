@@ -1,11 +1,12 @@
 -- Every request once, with its latest state, attempt, run and reason, what was asked for, and its first and last event.
--- Writers' clocks may differ, so the order is the attempt, then the state, and only then the time.
+-- Writers' clocks may differ, so the order is the attempt, then the state, and only then the time; DONE is final.
 WITH placed AS (
   SELECT
     *,
     ROW_NUMBER() OVER (
       PARTITION BY tenant_id, request_id
       ORDER BY
+        state = 'DONE' DESC,
         COALESCE(attempt, 1) DESC,
         CASE state WHEN 'REQUESTED' THEN 0 WHEN 'RUNNING' THEN 1 WHEN 'FAILED' THEN 2 ELSE 3 END DESC,
         recorded_at DESC,
@@ -23,6 +24,7 @@ gathered AS (
     MIN_BY(run_id, IF(run_id IS NULL, NULL, place)) AS run_id,
     MAX_BY(actor, IF(actor IS NULL, NULL, place)) AS actor,
     MAX_BY(idempotency_key, IF(idempotency_key IS NULL, NULL, place)) AS idempotency_key,
+    MAX_BY(batch_id, IF(batch_id IS NULL, NULL, place)) AS batch_id,
     MIN(recorded_at) AS requested_at,
     MAX(recorded_at) AS updated_at
   FROM placed
@@ -41,6 +43,7 @@ SELECT
   latest.error_code,
   gathered.actor,
   gathered.idempotency_key,
+  gathered.batch_id,
   gathered.requested_at,
   gathered.updated_at
 FROM placed AS latest

@@ -11,6 +11,7 @@ SELECT
   reason,
   error_code,
   idempotency_key,
+  batch_id,
   attempt,
   recorded_at
 FROM tenants.tenant_requests
