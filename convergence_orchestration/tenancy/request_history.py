@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from convergence_orchestration.errors import ErrorCode
+from convergence_orchestration.tenancy.asked import RequestKind
 from convergence_orchestration.tenancy.request_model import (
     RequestEvent,
     RequestId,
@@ -82,7 +83,7 @@ def next_attempt(request: TenantRequest | None, *, asks_otherwise: bool = False)
 
 
 def resumable(requests: Sequence[TenantRequest]) -> TenantRequest | None:
-    """The latest request that is open or failed, which the same question asked again continues.
+    """The latest request for a new tenant that is open or failed, which the same question asked again continues.
 
     One that failed because another had claimed the id first owns nothing that could be continued.
     """
@@ -90,7 +91,11 @@ def resumable(requests: Sequence[TenantRequest]) -> TenantRequest | None:
 
 
 def _can_be_resumed(request: TenantRequest) -> bool:
-    return request.state is not RequestState.DONE and request.error_code is not ErrorCode.TENANT_EXISTS
+    return (
+        request.kind is RequestKind.ONBOARD
+        and request.state is not RequestState.DONE
+        and request.error_code is not ErrorCode.TENANT_EXISTS
+    )
 
 
 def _last[T](values: Iterable[T | None]) -> T | None:

@@ -1,6 +1,7 @@
 """A BigQuery whose process dies at a chosen write: what SIGKILL leaves behind, without waiting for a process."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from threading import Lock
 
 from google.cloud import bigquery as google
@@ -20,9 +21,23 @@ class DyingBigQuery(BigQuery):
         self._left = writes
         self._counting = Lock()
 
-    def create_dataset(self, dataset_id: str, *, description: str, labels: Mapping[str, str]) -> bool:
+    def create_dataset(
+        self, dataset_id: str, *, description: str, labels: Mapping[str, str], writer: str = ""
+    ) -> bool:
         self._before()
-        return self._after(super().create_dataset(dataset_id, description=description, labels=labels))
+        return self._after(
+            super().create_dataset(dataset_id, description=description, labels=labels, writer=writer)
+        )
+
+    def delete_dataset(self, dataset_id: str) -> None:
+        self._before()
+        super().delete_dataset(dataset_id)
+        self._after(answer=None)
+
+    def snapshot(self, source: str, destination: str, expires_at: datetime) -> None:
+        self._before()
+        super().snapshot(source, destination, expires_at)
+        self._after(answer=None)
 
     def create_table(self, table: google.Table) -> bool:
         self._before()

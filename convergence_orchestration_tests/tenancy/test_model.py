@@ -7,25 +7,15 @@ from hypothesis import strategies as st
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.tenancy.model import (
-    MAX_COMPANY_NAME_LENGTH,
-    MAX_DESCRIPTION_LENGTH,
     PLAN_LIMITS,
-    REQUEST_ID_PATTERN,
-    REQUEST_TRANSITIONS,
     RESERVED_TENANT_IDS,
     TENANT_ID_PATTERN,
     TENANT_TRANSITIONS,
     Plan,
-    RequestState,
     TenantState,
-    new_request_id,
-    parse_new_tenant,
     parse_plan,
-    parse_request_id,
     parse_tenant_id,
-    request_id_of_run,
 )
-from convergence_orchestration_tests.tenancy.builders import ACME, event
 
 
 @pytest.mark.parametrize("value", ["abc", "acmecorp", "a_1", "a" * 50, "x__"])
@@ -75,93 +65,6 @@ def test_an_unknown_plan_is_refused_with_those_that_there_are(value: str) -> Non
     assert raised.value.code is ErrorCode.INVALID_ARGUMENT
 
 
-def test_a_request_for_a_tenant_needs_an_id_alone() -> None:
-    asked = parse_new_tenant("acme")
-    assert asked.as_json() == {
-        "tenant_id": "acme",
-        "description": "",
-        "company_name": "",
-        "admin_email": "",
-        "plan": "STARTER",
-    }
-
-
-@pytest.mark.parametrize("email", ["ops@acme.example", "a.b+c@x.y.example", ""])
-def test_an_email_of_the_usual_form_or_none_is_taken(email: str) -> None:
-    assert parse_new_tenant("acme", admin_email=email).admin_email == email
-
-
-@pytest.mark.parametrize(
-    "email", ["ops", "ops@", "@acme.example", "ops@acme", "o p@acme.example", "a@b@c.example"]
-)
-def test_an_email_of_another_form_is_refused(email: str) -> None:
-    with pytest.raises(PermanentError, match="name@example") as raised:
-        parse_new_tenant("acme", admin_email=email)
-    assert raised.value.details == {"field": "admin_email"}
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("description", "x" * (MAX_DESCRIPTION_LENGTH + 1)),
-        ("company_name", "x" * (MAX_COMPANY_NAME_LENGTH + 1)),
-        ("admin_email", "x" * 250 + "@acme.example"),
-        ("description", "a\x00b"),
-        ("company_name", "a\x1bb"),
-        ("company_name", "\ud800"),
-    ],
-)
-def test_texts_too_long_or_with_control_characters_are_refused_by_their_field(field: str, value: str) -> None:
-    with pytest.raises(PermanentError, match=field) as raised:
-        parse_new_tenant("acme", **{field: value})
-    assert raised.value.code is ErrorCode.INVALID_ARGUMENT
-    assert raised.value.details == {"field": field}
-
-
-def test_a_description_may_have_lines_and_any_script() -> None:
-    text = "two\nlines\tand Ünïcödé 漢字"
-    assert parse_new_tenant("acme", description=text).description == text
-
-
-def test_request_ids_are_random_and_valid_as_a_label() -> None:
-    ids = {new_request_id() for _ in range(100)}
-    assert len(ids) == 100
-    assert all(
-        re.fullmatch(r"[a-z0-9_-]{1,63}", each) and re.fullmatch(REQUEST_ID_PATTERN, each) for each in ids
-    )
-
-
-def test_a_run_stands_for_the_same_request_each_time_and_another_run_for_another() -> None:
-    assert request_id_of_run("run-1") == request_id_of_run("run-1") != request_id_of_run("run-2")
-    assert parse_request_id(request_id_of_run("run-1")) == request_id_of_run("run-1")
-
-
-@pytest.mark.parametrize(
-    "value", ["req_", "req_" + "a" * 25, "req_" + "A" * 26, "a" * 30, "req_" + "a" * 26 + "\n"]
-)
-def test_a_request_id_of_another_form_is_refused(value: str) -> None:
-    with pytest.raises(PermanentError, match="request id"):
-        parse_request_id(value)
-
-
-def test_every_state_has_its_transitions_and_they_lead_to_states() -> None:
+def test_every_state_has_its_transitions_and_a_deleted_tenant_has_none() -> None:
     assert set(TENANT_TRANSITIONS) == set(TenantState)
-    assert set(REQUEST_TRANSITIONS) == set(RequestState)
     assert TENANT_TRANSITIONS[TenantState.DELETED] == frozenset()
-    assert REQUEST_TRANSITIONS[RequestState.DONE] == frozenset()
-
-
-def test_an_event_is_the_same_event_when_the_same_happened() -> None:
-    running = event(RequestState.RUNNING)
-    assert (
-        running.event_id
-        == event(RequestState.RUNNING, at=5).event_id
-        == f"{running.request_id}.1.RUNNING.run-1"
-    )
-    assert event(RequestState.REQUESTED).event_id == f"{running.request_id}.1.REQUESTED"
-    assert event(RequestState.RUNNING, attempt=2).event_id != running.event_id
-
-
-def test_what_was_asked_for_reads_back_as_plain_strings() -> None:
-    assert ACME.as_json()["plan"] == "PROFESSIONAL"
-    assert all(type(value) is str for value in ACME.as_json().values())

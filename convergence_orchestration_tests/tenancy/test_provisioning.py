@@ -3,27 +3,56 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from google.cloud import bigquery as google
 
-from convergence_orchestration.errors import ConvergenceError, ErrorCode, PermanentError, TransientError
-from convergence_orchestration.gcp.bigquery import BigQuery, Parameters
+from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
+from convergence_orchestration.gcp.bigquery import BigQuery, Parameters, access_entry
 from convergence_orchestration.gcp.clients import bigquery_client
-from convergence_orchestration.settings import Settings, load_settings
-from convergence_orchestration.tenancy.model import NewTenant, Plan, RequestId, TenantId, TenantState
-from convergence_orchestration.tenancy.provisioning import activate, claim, ensure_bootstrapped, provision
+from convergence_orchestration.settings import Settings
+from convergence_orchestration.tenancy.asked import NewTenant
+from convergence_orchestration.tenancy.model import Plan, TenantId, TenantState
+from convergence_orchestration.tenancy.provisioning import (
+    Limits,
+    Outcomes,
+    Provisioned,
+    Provisioning,
+    Wanted,
+    claim,
+)
 from convergence_orchestration.tenancy.registry import Tenants
-from convergence_orchestration.warehouse.bootstrap import ensure_dataset
-from convergence_orchestration.warehouse.catalogue import central_tables, tenant_tables, views
+from convergence_orchestration.tenancy.request_model import RequestId, new_request_id
+from convergence_orchestration.warehouse.catalogue import tenant_tables
 from convergence_orchestration.warehouse.model import tenant_dataset
-from convergence_orchestration_tests.emulators import free_port, fresh_project_id
 from convergence_orchestration_tests.tenancy.builders import ACME, FIRST, SECOND, seconds, tenant
 from convergence_orchestration_tests.tenancy.dying import DyingBigQuery, KilledError
 
 TABLES = sorted(spec.name for spec in tenant_tables())
 WRITES = {"the claim": 1, "the third table": 4, "the subscription": 7, "the profile": 9}
+FAST = Limits(calls_at_once=4, tables_per_second=1000)
 
 
-def asked_for(tenant_id: TenantId) -> NewTenant:
-    return replace(ACME, tenant_id=tenant_id)
+def wanted(tenant_id: TenantId, request_id: RequestId = FIRST, plan: Plan = Plan.PROFESSIONAL) -> Wanted:
+    return Wanted(request_id, replace(ACME, tenant_id=tenant_id, plan=plan), seconds(0))
+
+
+def outcomes(bigquery: BigQuery, *asked: Wanted, at: float = 0) -> Outcomes:
+    return Provisioning(bigquery, FAST).provision(asked, seconds(at))
+
+
+def provisioned(
+    bigquery: BigQuery, tenant_id: TenantId, request_id: RequestId = FIRST, at: float = 0
+) -> Provisioned:
+    found = outcomes(bigquery, wanted(tenant_id, request_id), at=at)
+    assert found.failed == {}
+    return found.provisioned[request_id]
+
+
+def refusal(bigquery: BigQuery, request_id: RequestId, tenant_id: TenantId) -> PermanentError:
+    found = outcomes(bigquery, wanted(tenant_id, request_id))
+    assert found.provisioned == {}
+    error = found.failed[request_id]
+    assert isinstance(error, PermanentError)
+    return error
 
 
 def assert_one_tenant(bigquery: BigQuery, tenant_id: TenantId, request_id: RequestId) -> None:
@@ -54,25 +83,19 @@ def rows_of(bigquery: BigQuery, tenant_id: TenantId) -> dict[str, int]:
     }
 
 
-def refusal(bigquery: BigQuery, request_id: RequestId, tenant_id: TenantId) -> PermanentError:
-    with pytest.raises(PermanentError) as raised:
-        provision(bigquery, request_id, asked_for(tenant_id), seconds(0))
-    return raised.value
-
-
 def test_a_tenant_has_its_dataset_its_tables_and_its_rows(bigquery: BigQuery, tenant_id: TenantId) -> None:
-    provisioned = provision(bigquery, FIRST, asked_for(tenant_id), seconds(0))
-    assert provisioned.dataset_created
-    assert sorted(provisioned.tables_created) == TABLES
-    assert provisioned.tenant == Tenants(bigquery).get(tenant_id)
+    made = provisioned(bigquery, tenant_id)
+    assert made.dataset_created
+    assert sorted(made.tables_created) == TABLES
+    assert made.tenant == Tenants(bigquery).get(tenant_id)
     assert_one_tenant(bigquery, tenant_id, FIRST)
 
 
 def test_provisioning_again_finds_everything_and_changes_nothing(
     bigquery: BigQuery, tenant_id: TenantId
 ) -> None:
-    first = provision(bigquery, FIRST, asked_for(tenant_id), seconds(0))
-    again = provision(bigquery, FIRST, replace(asked_for(tenant_id), plan=Plan.SCALE), seconds(60))
+    first = provisioned(bigquery, tenant_id)
+    again = outcomes(bigquery, wanted(tenant_id, plan=Plan.SCALE), at=60).provisioned[FIRST]
     assert not again.dataset_created
     assert again.tables_created == ()
     assert again.tenant == first.tenant
@@ -85,14 +108,14 @@ def test_killed_behind_any_step_the_next_try_makes_one_tenant(
 ) -> None:
     dying = DyingBigQuery(bigquery_client(project), writes)
     with pytest.raises(KilledError):
-        provision(dying, FIRST, asked_for(tenant_id), seconds(0))
+        outcomes(dying, wanted(tenant_id))
     if writes < WRITES["the profile"]:
         assert Tenants(bigquery).get(tenant_id) is None, "the profile comes last"
 
-    provisioned = provision(bigquery, FIRST, asked_for(tenant_id), seconds(60))
+    made = provisioned(bigquery, tenant_id, at=60)
 
-    assert not provisioned.dataset_created
-    assert provisioned.tenant.state is TenantState.ACTIVE
+    assert not made.dataset_created
+    assert made.tenant.state is TenantState.ACTIVE
     assert_one_tenant(bigquery, tenant_id, FIRST)
 
 
@@ -100,17 +123,14 @@ def test_of_two_requests_at_once_one_wins_and_nothing_of_it_is_touched(
     bigquery: BigQuery, tenant_id: TenantId
 ) -> None:
     def attempt(request_id: RequestId) -> ErrorCode | None:
-        try:
-            provision(bigquery, request_id, asked_for(tenant_id), seconds(0))
-        except ConvergenceError as error:
-            return error.code
-        return None
+        error = outcomes(bigquery, wanted(tenant_id, request_id)).failed.get(request_id)
+        return error.code if error else None
 
     with ThreadPoolExecutor(2) as pool:
-        outcomes = dict(zip((FIRST, SECOND), pool.map(attempt, (FIRST, SECOND)), strict=True))
+        codes = dict(zip((FIRST, SECOND), pool.map(attempt, (FIRST, SECOND)), strict=True))
 
-    assert set(outcomes.values()) == {None, ErrorCode.TENANT_EXISTS}
-    winner = next(request_id for request_id, code in outcomes.items() if code is None)
+    assert set(codes.values()) == {None, ErrorCode.TENANT_EXISTS}
+    winner = next(request_id for request_id, code in codes.items() if code is None)
     assert_one_tenant(bigquery, tenant_id, winner)
 
 
@@ -129,7 +149,7 @@ def test_a_claimed_id_is_refused_with_the_request_that_owns_it_and_stays_as_it_i
 def test_an_active_tenants_id_is_refused_before_anything_is_created(
     bigquery: BigQuery, tenant_id: TenantId
 ) -> None:
-    Tenants(bigquery).upsert_profile(tenant(tenant_id, TenantState.DELETED))
+    Tenants(bigquery).activate_profiles([tenant(tenant_id)])
     error = refusal(bigquery, SECOND, tenant_id)
     assert (error.code, error.details["claimed_by"]) == (ErrorCode.TENANT_EXISTS, FIRST)
     assert bigquery.get_dataset(tenant_dataset(tenant_id)) is None
@@ -142,43 +162,144 @@ def test_a_dataset_that_somebody_else_made_is_not_taken_over(bigquery: BigQuery,
     assert bigquery.list_tables(tenant_dataset(tenant_id)) == []
 
 
-@pytest.mark.parametrize("state", [TenantState.OFFBOARDING, TenantState.DELETED])
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        (TenantState.OFFBOARDING, ErrorCode.FAILED_PRECONDITION),
+        (TenantState.DELETED, ErrorCode.TENANT_DELETED),
+    ],
+)
 def test_a_tenant_on_its_way_out_is_not_made_again(
-    bigquery: BigQuery, tenant_id: TenantId, state: TenantState
+    bigquery: BigQuery, tenant_id: TenantId, state: TenantState, code: ErrorCode
 ) -> None:
-    Tenants(bigquery).upsert_profile(tenant(tenant_id, state))
+    Tenants(bigquery).activate_profiles([tenant(tenant_id, state)])
     error = refusal(bigquery, FIRST, tenant_id)
-    assert (error.code, error.details["state"]) == (ErrorCode.FAILED_PRECONDITION, str(state))
+    assert (error.code, error.details["state"]) == (code, str(state))
+    assert bigquery.get_dataset(tenant_dataset(tenant_id)) is None
+
+
+def test_the_id_of_a_deleted_tenant_is_given_to_nobody(bigquery: BigQuery, tenant_id: TenantId) -> None:
+    Tenants(bigquery).activate_profiles([tenant(tenant_id, TenantState.DELETED)])
+    assert refusal(bigquery, SECOND, tenant_id).code is ErrorCode.TENANT_DELETED
     assert bigquery.get_dataset(tenant_dataset(tenant_id)) is None
 
 
 def test_a_suspended_tenant_stays_suspended_when_its_request_is_run_again(
     bigquery: BigQuery, tenant_id: TenantId
 ) -> None:
-    provision(bigquery, FIRST, asked_for(tenant_id), seconds(0))
-    Tenants(bigquery).upsert_profile(tenant(tenant_id, TenantState.SUSPENDED))
-    again = provision(bigquery, FIRST, asked_for(tenant_id), seconds(60))
-    assert again.tenant.state is TenantState.SUSPENDED
+    Tenants(bigquery).activate_profiles([tenant(tenant_id, TenantState.SUSPENDED)])
+    assert provisioned(bigquery, tenant_id, at=60).tenant.state is TenantState.SUSPENDED
 
 
-def test_a_run_that_was_slow_does_not_wake_a_tenant_suspended_since(
-    bigquery: BigQuery, tenant_id: TenantId
+def test_many_tenants_are_made_by_few_statements_and_one_that_is_taken_fails_alone(
+    project: Settings, bigquery: BigQuery, tenant_id: TenantId
+) -> None:
+    ids = [TenantId(f"{tenant_id}_{letter}") for letter in "abcd"]
+    requests = {each: new_request_id() for each in ids}
+    bigquery.create_dataset(tenant_dataset(ids[1]), description="In the way.", labels={})
+    counting = CountingBigQuery(bigquery_client(project))
+
+    found = outcomes(counting, *(wanted(each, requests[each]) for each in ids))
+
+    assert {each: found.failed[requests[each]].code for each in ids if requests[each] in found.failed} == {
+        ids[1]: ErrorCode.TENANT_EXISTS
+    }
+    assert counting.statements == 3
+    for each in (ids[0], ids[2], ids[3]):
+        assert found.provisioned[requests[each]].dataset_created
+        assert_one_tenant(bigquery, each, requests[each])
+    assert Tenants(bigquery).get(ids[1]) is None
+    for each in ids:
+        bigquery.delete_dataset(tenant_dataset(each))
+
+
+def test_a_tenant_of_which_a_table_fails_fails_alone_and_is_finished_later(
+    project: Settings, bigquery: BigQuery, tenant_id: TenantId
+) -> None:
+    unlucky, lucky = TenantId(f"{tenant_id}_unlucky"), TenantId(f"{tenant_id}_lucky")
+    failing = BigQueryWithoutTables(bigquery_client(project), tenant_dataset(unlucky))
+
+    found = outcomes(failing, wanted(unlucky), wanted(lucky, SECOND))
+
+    assert isinstance(found.failed[FIRST], TransientError)
+    assert_one_tenant(bigquery, lucky, SECOND)
+    assert Tenants(bigquery).get(unlucky) is None
+    assert provisioned(bigquery, unlucky, at=60).tenant.state is TenantState.ACTIVE
+    for each in (unlucky, lucky):
+        bigquery.delete_dataset(tenant_dataset(each))
+
+
+def test_a_profile_written_since_we_looked_stays_as_it_is(
+    project: Settings, bigquery: BigQuery, tenant_id: TenantId
 ) -> None:
     suspended = tenant(tenant_id, TenantState.SUSPENDED)
-    Tenants(bigquery).upsert_profile(suspended)
-    assert activate(Tenants(bigquery), FIRST, asked_for(tenant_id), seconds(60)) == suspended
+    Tenants(bigquery).activate_profiles([suspended])
+    late = LateBigQuery(bigquery_client(project))
+
+    assert outcomes(late, wanted(tenant_id), at=60).provisioned[FIRST].tenant == suspended
+    error = outcomes(LateBigQuery(bigquery_client(project)), wanted(tenant_id, SECOND)).failed[SECOND]
+    assert error.code is ErrorCode.TENANT_EXISTS
     assert Tenants(bigquery).get(tenant_id) == suspended
 
 
-def test_a_profile_of_another_request_is_found_at_the_very_end_too(
+def test_the_tenants_principal_may_write_its_dataset_and_nobody_elses_access_changes(
     bigquery: BigQuery, tenant_id: TenantId
 ) -> None:
-    tenants = Tenants(bigquery)
-    tenants.upsert_profile(tenant(tenant_id))
-    with pytest.raises(PermanentError) as raised:
-        activate(tenants, SECOND, asked_for(tenant_id), seconds(0))
-    assert raised.value.code is ErrorCode.TENANT_EXISTS
-    assert tenants.get(tenant_id) == tenant(tenant_id)
+    principal = "serviceAccount:etl@acme.iam.gserviceaccount.com"
+    asked = replace(wanted(tenant_id), tenant=NewTenant(tenant_id, principal=principal))
+    for _ in range(2):
+        made = outcomes(bigquery, asked).provisioned[FIRST]
+        assert made.tenant.principal == principal
+        entries = access_of(bigquery, tenant_id)
+        assert entries.count(access_entry(principal)) == 1
+        assert {entry.entity_id for entry in entries} >= {"projectOwners", "projectWriters", "projectReaders"}
+
+
+def test_a_principal_named_after_the_claim_gets_access_too(bigquery: BigQuery, tenant_id: TenantId) -> None:
+    claim(bigquery, tenant_id, FIRST)
+    claim(bigquery, tenant_id, FIRST, "user:ana@acme.example")
+    assert access_entry("user:ana@acme.example") in access_of(bigquery, tenant_id)
+
+
+def access_of(bigquery: BigQuery, tenant_id: TenantId) -> list[object]:
+    dataset = bigquery.get_dataset(tenant_dataset(tenant_id))
+    assert dataset is not None
+    return list(dataset.access_entries)
+
+
+class CountingBigQuery(BigQuery):
+    """Counts the statements that change something."""
+
+    statements = 0
+
+    def execute(self, sql: str, params: Parameters = ()) -> int:
+        self.statements += 1
+        return super().execute(sql, params)
+
+
+class BigQueryWithoutTables(BigQuery):
+    """Creates no table in one dataset."""
+
+    def __init__(self, client: google.Client, dataset_id: str) -> None:
+        super().__init__(client)
+        self._dataset_id = dataset_id
+
+    def create_table(self, table: google.Table) -> bool:
+        if table.dataset_id == self._dataset_id:
+            raise TransientError(ErrorCode.UNAVAILABLE, "Try again.")
+        return super().create_table(table)
+
+
+class LateBigQuery(BigQuery):
+    """Its first look sees nothing yet."""
+
+    has_looked = False
+
+    def query(self, sql: str, params: Parameters = ()) -> list[google.Row]:
+        if self.has_looked:
+            return super().query(sql, params)
+        self.has_looked = True
+        return []
 
 
 class VanishingProfile(BigQuery):
@@ -190,17 +311,20 @@ class VanishingProfile(BigQuery):
 
 
 def test_a_profile_that_vanishes_while_it_is_written_is_worth_another_try(
-    project: Settings, tenant_id: TenantId
+    project: Settings, bigquery: BigQuery, tenant_id: TenantId
 ) -> None:
-    with pytest.raises(TransientError, match="Try again"):
-        activate(Tenants(VanishingProfile(bigquery_client(project))), FIRST, asked_for(tenant_id), seconds(0))
+    assert bigquery.project == project.gcp_project_id
+    found = outcomes(VanishingProfile(bigquery_client(project)), wanted(tenant_id))
+    assert isinstance(found.failed[FIRST], TransientError)
 
 
 class VanishingDataset(BigQuery):
     """Somebody deletes the dataset between the refused creation and the look at it."""
 
-    def create_dataset(self, dataset_id: str, *, description: str, labels: Mapping[str, str]) -> bool:
-        assert labels, (dataset_id, description)
+    def create_dataset(
+        self, dataset_id: str, *, description: str, labels: Mapping[str, str], writer: str = ""
+    ) -> bool:
+        assert labels, (dataset_id, description, writer)
         return False
 
 
@@ -209,25 +333,3 @@ def test_a_dataset_that_vanishes_while_it_is_claimed_is_worth_another_try(
 ) -> None:
     with pytest.raises(TransientError, match="Try again"):
         claim(VanishingDataset(bigquery_client(project)), tenant_id, FIRST)
-
-
-def test_a_bootstrapped_platform_passes(bigquery: BigQuery) -> None:
-    ensure_bootstrapped(bigquery)
-
-
-def test_without_a_bootstrap_it_says_to_bootstrap_first(project: Settings) -> None:
-    fresh = BigQuery(bigquery_client(project.model_copy(update={"gcp_project_id": fresh_project_id()})))
-    for prepare in (lambda: None, lambda: ensure_dataset(fresh)):
-        prepare()
-        with pytest.raises(PermanentError, match="Bootstrap first: POST /api/v1/admin/bootstrap") as raised:
-            ensure_bootstrapped(fresh)
-        assert raised.value.code is ErrorCode.NOT_BOOTSTRAPPED
-        names = {table.name for table in central_tables()} | {view.name for view in views()}
-        assert raised.value.details["missing"] == sorted(names)
-
-
-def test_a_bigquery_that_does_not_answer_is_no_missing_bootstrap() -> None:
-    settings = load_settings(_env_file=None, bigquery_emulator_host=f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(TransientError) as raised:
-        ensure_bootstrapped(BigQuery(bigquery_client(settings), total_seconds=0.1))
-    assert raised.value.code is ErrorCode.UNAVAILABLE

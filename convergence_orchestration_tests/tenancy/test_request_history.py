@@ -3,7 +3,8 @@ from itertools import permutations
 import pytest
 
 from convergence_orchestration.errors import ErrorCode
-from convergence_orchestration.tenancy.model import NewTenant, Plan, RequestState, TenantId
+from convergence_orchestration.tenancy.asked import NewTenant, Suspension
+from convergence_orchestration.tenancy.model import Plan, TenantId
 from convergence_orchestration.tenancy.request_history import (
     in_order,
     next_attempt,
@@ -11,7 +12,8 @@ from convergence_orchestration.tenancy.request_history import (
     requests_of,
     resumable,
 )
-from convergence_orchestration_tests.tenancy.builders import FIRST, SECOND, event, seconds
+from convergence_orchestration.tenancy.request_model import RequestState
+from convergence_orchestration_tests.tenancy.builders import ACME, FIRST, SECOND, event, seconds
 
 REQUESTED, RUNNING, DONE, FAILED = RequestState
 
@@ -47,6 +49,15 @@ def test_a_second_attempt_counts_more_than_the_failure_of_the_first() -> None:
     assert (request.state, request.attempt, request.error_code) == (RUNNING, 2, None)
     assert request.run_id == "run-2"
     assert request.is_open
+
+
+def test_done_is_final_whatever_a_second_run_that_was_slower_says() -> None:
+    events = [event(REQUESTED), event(RUNNING, 1), event(RUNNING, 2, attempt=2), event(DONE, 3)]
+    late = event(FAILED, 9, attempt=2, error_code=ErrorCode.UNAVAILABLE)
+    for shuffled in permutations([*events, late]):
+        request = request_of(shuffled)
+        assert request is not None
+        assert (request.state, request.run_id, request.reason) == (DONE, "run-1", None)
 
 
 def test_a_failure_says_why() -> None:
@@ -116,3 +127,7 @@ def test_the_winner_is_resumed_though_a_loser_asked_later() -> None:
     )
     assert found is not None
     assert found.request_id == FIRST
+
+
+def test_a_suspension_is_not_what_asking_for_a_tenant_again_continues() -> None:
+    assert resumable(requests_of([event(REQUESTED, asked=Suspension(ACME.tenant_id))])) is None
