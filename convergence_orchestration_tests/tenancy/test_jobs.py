@@ -6,23 +6,31 @@ import pytest
 from convergence_orchestration.errors import ErrorCode
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.resources import settings_resources
+from convergence_orchestration.keys.revoking import revoke_all
 from convergence_orchestration.settings import Settings
+from convergence_orchestration.tenancy.asked import NewTenant, RequestKind, Suspension
 from convergence_orchestration.tenancy.assets import asset_key, tenant_assets
-from convergence_orchestration.tenancy.jobs import onboard_tenant, tenancy_jobs
-from convergence_orchestration.tenancy.model import (
-    Plan,
+from convergence_orchestration.tenancy.by_hand.jobs import tenancy_forms
+from convergence_orchestration.tenancy.jobs import (
+    delete_expired_tenants,
+    fulfil_tenant_requests,
+    tenancy_jobs,
+)
+from convergence_orchestration.tenancy.model import Plan, TenantId, TenantState
+from convergence_orchestration.tenancy.provisioning import claim
+from convergence_orchestration.tenancy.registry import StateChange, Tenants
+from convergence_orchestration.tenancy.request_model import (
     RequestState,
-    TenantId,
-    TenantState,
     new_request_id,
+    request_id_of_deletion,
     request_id_of_run,
 )
-from convergence_orchestration.tenancy.provisioning import claim
-from convergence_orchestration.tenancy.registry import Tenants
 from convergence_orchestration.tenancy.requests import TenantRequests
+from convergence_orchestration.tenancy.resources import tenancy_resources
 from convergence_orchestration.warehouse.catalogue import tenant_tables, to_bigquery
 from convergence_orchestration.warehouse.model import tenant_dataset
-from convergence_orchestration_tests.tenancy.builders import FIRST, SECOND, tenant
+from convergence_orchestration_tests.emulators import EmulatedSettings, fresh_project_id
+from convergence_orchestration_tests.tenancy.builders import FIRST, SECOND, event, seconds, tenant
 from convergence_orchestration_tests.tenancy.dagster_runs import (
     executed_again,
     onboard_tenant_as_deployed,
@@ -32,23 +40,39 @@ from convergence_orchestration_tests.tenancy.dagster_runs import (
 TABLES = {spec.name for spec in tenant_tables()}
 
 
+FORMS = {job.name: job for job in tenancy_forms()}
+
+
 class Platform:
     """Runs the jobs and assets of this domain in this process against the emulator."""
 
     def __init__(self, project: Settings, instance: dg.DagsterInstance) -> None:
-        self.resources = {"bigquery": settings_resources(project)["bigquery"]}
+        self.resources: dict[str, object] = {
+            "bigquery": settings_resources(project)["bigquery"],
+            **tenancy_resources(project),
+            "revoke_keys": revoke_all,
+        }
         self.instance = instance
 
-    def onboard(
-        self, config: Mapping[str, str], tags: dict[str, str] | None = None
+    def run(
+        self,
+        job: dg.JobDefinition,
+        config: Mapping[str, object] | None = None,
+        tags: dict[str, str] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        return onboard_tenant.execute_in_process(
-            run_config={"ops": {"onboard": {"config": config}}},
+        (op,) = (node.name for node in job.nodes)
+        return job.execute_in_process(
+            run_config={"ops": {op: {"config": config}}} if config else {},
             resources=self.resources,
             instance=self.instance,
             tags=tags,
             raise_on_error=False,
         )
+
+    def onboard(
+        self, config: Mapping[str, object], tags: dict[str, str] | None = None
+    ) -> dg.ExecuteInProcessResult:
+        return self.run(FORMS["onboard_tenant"], config, tags)
 
     def materialize(self, tenant_id: TenantId, *tables: str) -> dg.ExecuteInProcessResult:
         return dg.materialize(
@@ -75,9 +99,9 @@ def platform(project: Settings, bigquery: BigQuery) -> Iterator[Platform]:
 def materializations(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, object]]:
     """Metadata by table."""
     found: dict[str, dict[str, object]] = {}
-    for event in result.all_events:
-        if event.is_step_materialization:
-            made = event.step_materialization_data.materialization
+    for each in result.all_events:
+        if each.is_step_materialization:
+            made = each.step_materialization_data.materialization
             assert made.asset_key == asset_key(made.asset_key.path[-1])
             found[made.asset_key.path[-1]] = {
                 "partition": made.partition,
@@ -86,11 +110,16 @@ def materializations(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, o
     return found
 
 
+def metadata_of_output(result: dg.ExecuteInProcessResult) -> Mapping[str, dg.MetadataValue]:
+    (output,) = [each for each in result.all_events if each.is_successful_output]
+    return output.step_output_data.metadata
+
+
 def failure(result: dg.ExecuteInProcessResult) -> tuple[object, str]:
     assert not result.success
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
-    (event,) = [each for each in result.all_events if each.is_step_failure]
-    declared = event.step_failure_data.user_failure_data
+    (failed,) = [each for each in result.all_events if each.is_step_failure]
+    declared = failed.step_failure_data.user_failure_data
     assert declared is not None
     return declared.metadata["code"].value, declared.description or ""
 
@@ -111,7 +140,6 @@ def test_a_tenant_id_alone_makes_a_tenant_with_its_partition_and_its_materializa
         assert metadata["action"] == "created"
         assert metadata["dataset"] == tenant_dataset(tenant_id)
         assert metadata["dataset_created"] is True
-        assert metadata["dagster/row_count"] == 0
         assert str(metadata["link"]).endswith(f"/datasets/tenant_{tenant_id}/tables/{table}")
     request = TenantRequests(bigquery).get(request_id_of_run(result.run_id))
     assert request is not None
@@ -143,14 +171,111 @@ def test_re_executing_a_run_continues_its_request(
     assert (profile.plan, profile.request_id) == (Plan.SCALE, events[0].request_id)
 
 
-def test_the_request_that_the_config_names_is_carried_out(
+def test_the_requests_that_the_api_wrote_down_are_carried_out_and_one_that_fails_is_listed(
     platform: Platform, bigquery: BigQuery, tenant_id: TenantId
 ) -> None:
-    request_id = new_request_id()
-    assert platform.onboard({"tenant_id": tenant_id, "request_id": request_id}).success
-    profile = Tenants(bigquery).get(tenant_id)
-    assert profile is not None
-    assert profile.request_id == request_id
+    good, bad = new_request_id(), new_request_id()
+    TenantRequests(bigquery).append(
+        event(RequestState.REQUESTED, 0, good, asked=NewTenant(tenant_id)),
+        event(RequestState.REQUESTED, 0, bad, asked=Suspension(TenantId("nobody"))),
+    )
+    result = platform.run(fulfil_tenant_requests, {"request_ids": [good, bad]})
+    assert result.success
+    assert platform.partitions == {tenant_id}
+    assert len(materializations(result)) == len(TABLES)
+    shown = metadata_of_output(result)
+    assert (shown["done"].value, shown["failed"].value) == (1, 1)
+    failures = shown["failures"]
+    assert isinstance(failures, dg.TableMetadataValue)
+    (failed,) = failures.records
+    assert (failed.data["tenant"], failed.data["code"]) == ("nobody", "tenant_not_found")
+    assert platform.run(fulfil_tenant_requests, {"request_ids": [good, bad]}).success, "one is done"
+
+
+def test_a_request_id_of_another_form_fails_the_run(platform: Platform) -> None:
+    code, message = failure(platform.run(fulfil_tenant_requests, {"request_ids": ["req_1"]}))
+    assert (code, message[:17]) == (ErrorCode.INVALID_ARGUMENT, "Give a request id")
+
+
+def test_without_a_bootstrap_a_run_says_so(emulated_settings: EmulatedSettings, platform: Platform) -> None:
+    platform.resources["bigquery"] = settings_resources(emulated_settings(fresh_project_id()))["bigquery"]
+    assert failure(platform.onboard({"tenant_id": "acme"}))[0] == ErrorCode.NOT_BOOTSTRAPPED
+
+
+def test_a_tenant_goes_through_its_life_by_the_forms(
+    platform: Platform, bigquery: BigQuery, tenant_id: TenantId
+) -> None:
+    tenants = Tenants(bigquery)
+    platform.onboard({"tenant_id": tenant_id})
+    for job, config, state, plan in (
+        ("change_tenant_plan", {"plan": "SCALE"}, TenantState.ACTIVE, Plan.SCALE),
+        ("suspend_tenant", {"reason": "unpaid"}, TenantState.SUSPENDED, Plan.SCALE),
+        ("resume_tenant", {}, TenantState.ACTIVE, Plan.SCALE),
+        ("offboard_tenant", {"confirm": tenant_id, "retention_days": 0}, TenantState.OFFBOARDING, Plan.SCALE),
+    ):
+        assert platform.run(FORMS[job], {"tenant_id": tenant_id, **config}).success, job
+        found = tenants.get(tenant_id)
+        assert found is not None
+        assert (found.state, found.plan) == (state, plan), job
+    assert platform.partitions == {tenant_id}
+
+    assert platform.run(delete_expired_tenants).success
+
+    found = tenants.get(tenant_id)
+    assert found is not None
+    assert found.state is TenantState.DELETED
+    assert bigquery.get_dataset(tenant_dataset(tenant_id)) is None
+    assert platform.partitions == set()
+    told = [request.kind for request in TenantRequests(bigquery).all_for(tenant_id)]
+    assert told == list(RequestKind)
+    assert (
+        failure(platform.run(FORMS["resume_tenant"], {"tenant_id": tenant_id}))[0] == ErrorCode.TENANT_DELETED
+    )
+    assert failure(platform.onboard({"tenant_id": tenant_id}))[0] == ErrorCode.TENANT_DELETED
+
+
+def test_a_confirmation_that_differs_changes_nothing(
+    platform: Platform, bigquery: BigQuery, tenant_id: TenantId
+) -> None:
+    Tenants(bigquery).activate_profiles([tenant(tenant_id)])
+    result = platform.run(FORMS["offboard_tenant"], {"tenant_id": tenant_id, "confirm": "yes"})
+    assert failure(result)[1].startswith(f"Give confirm={tenant_id}")
+    assert Tenants(bigquery).get(tenant_id) == tenant(tenant_id)
+    assert TenantRequests(bigquery).all_for(tenant_id) == []
+
+
+def test_a_tenant_is_not_deleted_while_a_run_works_on_it(
+    platform: Platform, bigquery: BigQuery, tenant_id: TenantId
+) -> None:
+    Tenants(bigquery).activate_profiles([tenant(tenant_id)])
+    leaving = StateChange(
+        tenant_id,
+        FIRST,
+        seconds(1),
+        frozenset({TenantState.ACTIVE}),
+        TenantState.OFFBOARDING,
+        delete_after=seconds(1),
+    )
+    Tenants(bigquery).change_state(leaving, seconds(1))
+    in_flight = platform.instance.create_run_for_job(
+        FORMS["suspend_tenant"],
+        run_config={"ops": {"suspend": {"config": {"tenant_id": tenant_id}}}},
+        tags={"dagster/partition": tenant_id},
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    result = platform.run(delete_expired_tenants)
+    assert not result.success
+    deletion = TenantRequests(bigquery).get(request_id_of_deletion(FIRST))
+    assert deletion is not None
+    assert (deletion.state, deletion.error_code) == (RequestState.FAILED, ErrorCode.UNAVAILABLE)
+    assert in_flight.run_id in (deletion.reason or "")
+
+    platform.instance.report_run_canceled(in_flight)
+
+    assert platform.run(delete_expired_tenants).success
+    found = Tenants(bigquery).get(tenant_id)
+    assert found is not None
+    assert found.state is TenantState.DELETED
 
 
 def test_an_id_that_is_taken_fails_once_and_adds_no_partition(
@@ -175,7 +300,7 @@ def test_an_id_that_is_taken_fails_once_and_adds_no_partition(
         ({"tenant_id": "tenants"}, ErrorCode.RESERVED_TENANT_ID, "Choose another tenant id"),
         ({"tenant_id": "acme", "plan": "GOLD"}, ErrorCode.INVALID_ARGUMENT, "Choose one of the plans"),
         ({"tenant_id": "acme", "admin_email": "ops"}, ErrorCode.INVALID_ARGUMENT, "Give admin_email"),
-        ({"tenant_id": "acme", "request_id": "req_1"}, ErrorCode.INVALID_ARGUMENT, "Give a request id"),
+        ({"tenant_id": "acme", "principal": "ana"}, ErrorCode.INVALID_ARGUMENT, "Give principal"),
     ],
 )
 def test_a_wrong_config_fails_once_with_what_to_do_and_makes_nothing(
@@ -191,7 +316,7 @@ def test_materializing_a_partition_makes_what_is_missing_of_what_was_chosen(
     platform: Platform, bigquery: BigQuery, tenant_id: TenantId
 ) -> None:
     existing, chosen, *_ = tenant_tables()
-    Tenants(bigquery).upsert_profile(tenant(tenant_id))
+    Tenants(bigquery).activate_profiles([tenant(tenant_id)])
     claim(bigquery, tenant_id, FIRST)
     bigquery.create_table(to_bigquery(existing, bigquery.project, tenant_dataset(tenant_id)))
     platform.instance.add_dynamic_partitions("tenants", [tenant_id])
@@ -213,7 +338,7 @@ def test_a_partition_without_a_tenant_gets_no_tables(
 ) -> None:
     platform.instance.add_dynamic_partitions("tenants", [tenant_id])
     assert failure(platform.materialize(tenant_id, *TABLES))[0] == ErrorCode.TENANT_NOT_FOUND
-    Tenants(bigquery).upsert_profile(tenant(tenant_id, TenantState.DELETED))
+    Tenants(bigquery).activate_profiles([tenant(tenant_id, TenantState.DELETED)])
     assert failure(platform.materialize(tenant_id, *TABLES))[0] == ErrorCode.TENANT_NOT_ACTIVE
     assert bigquery.get_dataset(tenant_dataset(tenant_id)) is None
 
@@ -229,6 +354,6 @@ def test_the_tenants_tables_are_assets_partitioned_by_tenant() -> None:
 
 
 def test_every_field_of_every_config_is_described() -> None:
-    for job in tenancy_jobs():
+    for job in [*tenancy_jobs(), *tenancy_forms()]:
         assert job.description
-        assert [field for node in job.all_node_defs for field in undescribed(node)] == []
+        assert [field for node in job.all_node_defs for field in undescribed(node)] == [], job.name

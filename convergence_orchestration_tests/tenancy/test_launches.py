@@ -13,6 +13,7 @@ from convergence_orchestration_tests.tenancy.builders import T0, seconds
 
 REQUESTED, RUNNING, _, FAILED = RequestState
 LATER = seconds(3600)
+USUAL = Bounds()
 
 
 def unfinished(
@@ -41,7 +42,7 @@ def decided(
     in_progress: tuple[RequestId, ...] = (),
     live: int = 0,
     now: datetime = LATER,
-    bounds: Bounds = Bounds(),
+    bounds: Bounds = USUAL,
 ) -> Plan:
     return plan(requests, in_progress, live, now, bounds)
 

@@ -261,7 +261,7 @@ def test_a_principal_named_after_the_claim_gets_access_too(bigquery: BigQuery, t
     assert access_entry("user:ana@acme.example") in access_of(bigquery, tenant_id)
 
 
-def access_of(bigquery: BigQuery, tenant_id: TenantId) -> list[object]:
+def access_of(bigquery: BigQuery, tenant_id: TenantId) -> list[google.AccessEntry]:
     dataset = bigquery.get_dataset(tenant_dataset(tenant_id))
     assert dataset is not None
     return list(dataset.access_entries)
