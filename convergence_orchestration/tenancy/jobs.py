@@ -53,6 +53,7 @@ _BY_HAND = "dagster-ui"
 _RETENTION = "retention"
 _DELETED_AT_A_TIME = 50
 _MOST_SHOWN = 100
+_SHOWN_ONE_BY_ONE = 20
 
 
 class FulfilConfig(dg.Config):
@@ -189,11 +190,13 @@ def _fulfil(
     request_ids: Sequence[RequestId],
 ) -> None:
     """Carry out the requests and show what became of them; fails if every one failed."""
+    one_by_one = len(request_ids) <= _SHOWN_ONE_BY_ONE
+    witness = _DagsterWitness(context, bigquery, one_by_one)
     fulfilment = Fulfilment(
         bigquery=bigquery,
         changes=Changes(bigquery, revoke_keys, context.run_id),
         limits=tenant_requests.limits,
-        witness=_DagsterWitness(context, bigquery),
+        witness=witness,
         run_id=context.run_id,
         actor=_actor(context),
         is_last_try=context.retry_number >= RETRIES.max_retries,
@@ -202,17 +205,25 @@ def _fulfil(
     summary = fulfilment.fulfil(request_ids)
     if error := summary.error():
         raise error
-    for request, failure in summary.failed:
+    for request, failure in summary.failed[:_MOST_SHOWN]:
         context.log.error("%s of %s failed: %s", request.kind, request.tenant_id, failure.message)
+    made = [each.result for each in summary.done if isinstance(each.result, Provisioned)]
+    if made and not one_by_one:
+        witness.show_many(made)
     context.add_output_metadata(_shown(summary))
 
 
 @dataclass(frozen=True)
 class _DagsterWitness:
-    """Shows tenants in Dagster: their partitions, and a materialization of each of their tables."""
+    """Shows tenants in Dagster: their partitions, and a materialization of each of their tables.
+
+    Each event that Dagster stores costs some 10 ms, so where many tenants are made only their partitions are added one by
+    one; `show_many` tells of their tables together.
+    """
 
     context: dg.OpExecutionContext
     bigquery: BigQuery
+    one_by_one: bool
 
     def saw(self, done: Sequence[Done]) -> None:
         made = [(each.request, each.result) for each in done if isinstance(each.result, Provisioned)]
@@ -220,18 +231,16 @@ class _DagsterWitness:
             self.context.instance.add_dynamic_partitions(
                 _PARTITIONS, [request.tenant_id for request, _ in made]
             )
-        for request, provisioned in made:
-            self._show(request, provisioned)
         for each in done:
             if each.result.tenant.state is TenantState.DELETED:
                 self.context.instance.delete_dynamic_partition(_PARTITIONS, each.request.tenant_id)
-            self.context.log.info(
-                "%s: tenant %s is %s (%s).",
-                each.request.kind,
-                each.request.tenant_id,
-                each.result.tenant.state,
-                each.request.request_id,
-            )
+        if self.one_by_one:
+            for request, provisioned in made:
+                self._show(request, provisioned)
+            for each in done:
+                self.context.log.info(_told(each))
+        else:
+            self.context.log.info("%s", "\n".join(map(_told, done)))
 
     def before_deletion(self, request: TenantRequest) -> None:
         for tag in ("dagster/partition", TENANT_TAG):
@@ -247,6 +256,22 @@ class _DagsterWitness:
                     f"Wait for run {others[0]}, or cancel it: it works on {request.tenant_id}, which is to be deleted.",
                 )
 
+    def show_many(self, made: Sequence[Provisioned]) -> None:
+        """One materialization of each table for all tenants of this run."""
+        for spec in tenant_tables():
+            created = sum(provisioned.tables[spec.name] for provisioned in made)
+            self.context.log_event(
+                dg.AssetMaterialization(
+                    asset_key=asset_key(spec.name),
+                    description=f"{len(made)} tenants in one run; their partitions say nothing about their tables.",
+                    metadata={
+                        "tenants": dg.MetadataValue.int(len(made)),
+                        "created": dg.MetadataValue.int(created),
+                        "existed": dg.MetadataValue.int(len(made) - created),
+                    },
+                )
+            )
+
     def _show(self, request: TenantRequest, provisioned: Provisioned) -> None:
         for spec in tenant_tables():
             created = provisioned.tables[spec.name]
@@ -260,6 +285,11 @@ class _DagsterWitness:
                     asset_key=asset_key(spec.name), partition=request.tenant_id, metadata=metadata
                 )
             )
+
+
+def _told(done: Done) -> str:
+    request, tenant = done.request, done.result.tenant
+    return f"{request.kind}: tenant {request.tenant_id} is {tenant.state} ({request.request_id})."
 
 
 def _shown(summary: Summary) -> dict[str, dg.MetadataValue]:
