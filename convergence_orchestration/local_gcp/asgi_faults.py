@@ -11,6 +11,7 @@ from typing import Any
 
 from convergence_orchestration.local_gcp.codes import Code
 from convergence_orchestration.local_gcp.faults import Fault, Faults
+from convergence_orchestration.local_gcp.killing import kill
 
 type Message = MutableMapping[str, Any]
 type Receive = Callable[[], Awaitable[Message]]
@@ -40,14 +41,50 @@ class FaultyApplication:
         if scope["path"] == HEALTH_PATH:
             await _answer(send, 200, {"status": "ok"})
             return
-        fault = self._faults.meet(f"{scope['method']} {scope['path']}")
+        if self._faults.look_into_bodies:
+            body = await _whole_body(receive)
+            receive = _told_again(body)
+        else:
+            body = b""
+        fault = self._faults.meet(f"{scope['method']} {scope['path']}", body=body)
         if fault.delay_seconds:
             await asyncio.sleep(fault.delay_seconds)
+        if fault.kill is not None:
+            if fault.is_after:
+                await self._application(scope, receive, _unheard)
+            kill(fault.kill, scope)
+            await _answer(send, 503, {})  # to nobody
+            return
         if fault.code is None:
             await self._application(scope, receive, send)
             return
         await _read_to_the_end(receive)
         await _answer(send, fault.code.http_status, _body(fault, fault.code))
+
+
+async def _whole_body(receive: Receive) -> bytes:
+    body = b""
+    while (message := await receive())["type"] == "http.request":
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    return body
+
+
+def _told_again(body: bytes) -> Receive:
+    """What gives an application the body that was read already; it never says that the caller left."""
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def receive() -> Message:
+        for message in messages:
+            return message
+        return await asyncio.Future()
+
+    return receive
+
+
+async def _unheard(_message: Message) -> None:
+    """Nobody hears the answer."""
 
 
 async def _read_to_the_end(receive: Receive) -> None:

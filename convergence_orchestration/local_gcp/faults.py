@@ -17,18 +17,24 @@ which starts all counts anew. A file that is wrong is reported in the log and me
       delay_seconds: 1.5         # slow, and then as usual: no code
     - method: "*/Decrypt"
       corrupt: plaintext_crc32c  # one byte or number of the answer is wrong
+    - method: "POST */tables/tenant_requests/insertAll"
+      body: acmecorp             # only calls whose body has this text
+      kill: caller               # SIGKILL for the process that calls, or for the `emulator`
+      when: after                # it has happened, and nobody is told; `before` (the default): it never happens
+      times: 1
 
 `method` is a glob in which `*` also matches `/`. Without `times` and `every` each call is met; with both, each
 `every`th call until `times` faults were given. The first rule that applies to a call is the one used; a rule that
 matched without applying still counts the call. `code` may come with `delay_seconds`; `corrupt` names a field of the
-answer and works for the services of `server`, not for local-bigquery.
+answer and works for the services of `server`, not for local-bigquery; `body` and `kill` work for local-bigquery alone.
 """
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -37,6 +43,8 @@ from convergence_orchestration.local_gcp import codes
 from convergence_orchestration.logs import logger
 
 _log = logger(__name__)
+
+type Victim = Literal["caller", "emulator"]
 
 
 class FaultRule(BaseModel):
@@ -51,11 +59,14 @@ class FaultRule(BaseModel):
     every: int | None = Field(default=None, ge=1)
     delay_seconds: float = Field(default=0, ge=0, le=600)
     corrupt: str | None = None
+    body: str | None = Field(default=None, min_length=1)
+    kill: Victim | None = None
+    when: Literal["before", "after"] = "before"
 
     @model_validator(mode="after")
     def _does_something_known(self) -> Self:
-        if self.code is None and self.corrupt is None and not self.delay_seconds:
-            raise ValueError("a rule needs code, corrupt or delay_seconds")
+        if not (self.code or self.corrupt or self.kill or self.delay_seconds):
+            raise ValueError("a rule needs code, corrupt, kill or delay_seconds")
         if isinstance(self.code, str) and self.code not in codes.BY_NAME:
             raise ValueError(
                 f"code {self.code!r} is neither an HTTP status nor one of {', '.join(codes.BY_NAME)}"
@@ -67,12 +78,17 @@ class FaultRule(BaseModel):
 
 @dataclass(frozen=True)
 class Fault:
-    """What one call meets: first the delay in seconds, then the code if there is one, else a corrupted answer."""
+    """What one call meets: first the delay in seconds, then a death, the code if there is one, else a corrupted answer.
+
+    `kill` names who dies, before the call is carried out or, if `is_after`, before it is answered.
+    """
 
     code: codes.Code | None = None
     reason: str | None = None
     delay_seconds: float = 0.0
     corrupt: str | None = None
+    kill: Victim | None = None
+    is_after: bool = False
 
     @property
     def message(self) -> str:
@@ -109,14 +125,21 @@ class Faults:
         self._seen: tuple[int, int, int] | None = None
         self._rules: list[_Counted] = []
 
-    def meet(self, *names: str) -> Fault:
+    def meet(self, *names: str, body: bytes = b"") -> Fault:
         """The fault for one call that is known under any of `names`; NO_FAULT if it is to go well."""
         with self._lock:
             self._read_if_changed()
             for counted in self._rules:
-                if any(fnmatchcase(name, counted.rule.method) for name in names) and counted.applies():
+                if _is_for(counted.rule, names, body) and counted.applies():
                     return _fault(counted.rule)
         return NO_FAULT
+
+    @property
+    def look_into_bodies(self) -> bool:
+        """Some rule is for calls with a certain body, so that `meet` wants to know it."""
+        with self._lock:
+            self._read_if_changed()
+            return any(counted.rule.body is not None for counted in self._rules)
 
     def _read_if_changed(self) -> None:
         seen = _identity(self._path)
@@ -124,6 +147,11 @@ class Faults:
             return
         self._seen = seen
         self._rules = [] if seen is None else [_Counted(rule) for rule in _read(self._path)]
+
+
+def _is_for(rule: FaultRule, names: Iterable[str], body: bytes) -> bool:
+    has_body = rule.body is None or rule.body.encode() in body
+    return has_body and any(fnmatchcase(name, rule.method) for name in names)
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
@@ -155,4 +183,11 @@ def _fault(rule: FaultRule) -> Fault:
         code = codes.BY_NAME[rule.code]
     else:
         code = codes.for_http_status(rule.code)
-    return Fault(code=code, reason=rule.reason, delay_seconds=rule.delay_seconds, corrupt=rule.corrupt)
+    return Fault(
+        code=code,
+        reason=rule.reason,
+        delay_seconds=rule.delay_seconds,
+        corrupt=rule.corrupt,
+        kill=rule.kill,
+        is_after=rule.when == "after",
+    )

@@ -25,6 +25,7 @@ from convergence_orchestration_tests.emulators import (
 )
 from convergence_orchestration_tests.local_gcp.clouds import interrupts_ignored
 
+_SHORT = bigquery.DEFAULT_RETRY.with_timeout(1)
 _TABLE = [bigquery.SchemaField("event_id", "STRING"), bigquery.SchemaField("actor", "STRING")]
 
 
@@ -196,3 +197,48 @@ async def _nothing() -> Message:
 
 async def _ignore(_: Message) -> None:
     pass
+
+
+_CALLER = """
+import sys
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+client = bigquery.Client(
+    project=sys.argv[2], credentials=AnonymousCredentials(), client_options={"api_endpoint": sys.argv[1]}
+)
+client.create_dataset(sys.argv[3])
+"""
+
+
+@pytest.mark.parametrize(("when", "is_there"), [("before", False), ("after", True)])
+def test_a_caller_is_killed_at_the_call_that_the_file_names(
+    client: bigquery.Client, local_bigquery: Emulator, when: str, *, is_there: bool
+) -> None:
+    rule = f"- {{method: 'POST */datasets', body: doomed, kill: caller, when: {when}, times: 1}}\n"
+    _faults(local_bigquery, rule)
+
+    def outcome(dataset_id: str) -> int:
+        command = [sys.executable, "-c", _CALLER, local_bigquery.rest_url, str(client.project), dataset_id]
+        return subprocess.run(command, check=False, timeout=60).returncode
+
+    assert outcome("spared") == 0
+    assert outcome("doomed") == -signal.SIGKILL
+    found = {dataset.dataset_id for dataset in client.list_datasets()}
+    assert found == ({"spared", "doomed"} if is_there else {"spared"})
+    assert outcome("doomed_not_again") == 0, "once is what the file says"
+
+
+@pytest.mark.parametrize(("when", "is_there"), [("before", False), ("after", True)])
+def test_the_emulator_kills_itself_at_a_call_and_keeps_what_it_did(
+    tmp_path: Path, when: str, *, is_there: bool
+) -> None:
+    project = fresh_project_id()
+    with running_local_bigquery(tmp_path) as (emulator, child):
+        _faults(emulator, f"- {{method: 'POST */datasets', kill: emulator, when: {when}, times: 1}}\n")
+        with _client(emulator, project) as client, pytest.raises(exceptions.RetryError):
+            client.create_dataset("doomed", retry=_SHORT)
+        assert child.wait(10) == -signal.SIGKILL
+        emulator.faults_file.unlink()
+    with running_local_bigquery(tmp_path) as (emulator, _), _client(emulator, project) as client:
+        found = [dataset.dataset_id for dataset in client.list_datasets()]
+    assert found == (["doomed"] if is_there else [])
