@@ -1,0 +1,1 @@
+"""Benchmarks: programs that print the tables of docs/benchmarks.md. Run with `python -m benchmarks.NAME`."""

@@ -1,0 +1,202 @@
+"""Onboarding against a bare script and against Dagster's defaults, on one platform of real processes.
+
+    python -m benchmarks.onboarding [--singles 10] [--batch 100]
+
+Singles: POST /admin/tenants until ACTIVE, three ways in turn: this platform; the same API and code with a Dagster home that
+says nothing, so with Dagster's queue and default launcher; the bare script (`bare.py`) against the same BigQuery. Batch: one
+POST /admin/tenants:batch until every tenant is ACTIVE, between two halves of as many tenants made by the bare script, because
+local-bigquery slows as it fills. What is to be looked at are the ratios.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from benchmarks.bare import onboard_many, onboard_one
+from convergence_orchestration_tests.e2e.platform import Platform, free_base_port
+
+PATIENCE_SECONDS = 900.0
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Api:
+    """An API and its administrators' key."""
+
+    url: str
+    key: str
+
+    def post(self, path: str, body: object) -> httpx.Response:
+        """POST below /api/v1/admin; raises for any answer but a success."""
+        answer = httpx.post(
+            f"{self.url}/api/v1/admin{path}",
+            json=body,
+            headers={"X-Admin-Key": self.key, "Prefer": "wait=600"},
+            timeout=PATIENCE_SECONDS,
+        )
+        answer.raise_for_status()
+        return answer
+
+    def get(self, path: str) -> dict[str, object]:
+        """GET below /api/v1/admin."""
+        answer = httpx.get(
+            f"{self.url}/api/v1/admin{path}", headers={"X-Admin-Key": self.key}, timeout=PATIENCE_SECONDS
+        )
+        answer.raise_for_status()
+        body: dict[str, object] = answer.json()
+        return body
+
+
+def main() -> None:
+    """Print a Markdown table."""
+    parser = argparse.ArgumentParser(description="Onboarding against a bare script and Dagster's defaults")
+    parser.add_argument("--singles", type=int, default=10)
+    parser.add_argument("--batch", type=int, default=100)
+    arguments = parser.parse_args()
+    with running_platform() as platform:
+        api = Api(platform.api_url, platform.admin_key)
+        api.post("/bootstrap", {})
+        with dagster_as_it_comes(platform) as plain:
+            singles(platform, api, plain, arguments.singles)
+        batch(platform, api, arguments.batch)
+
+
+def singles(platform: Platform, api: Api, plain: Api, repeats: int) -> None:
+    """Tenants one at a time, by turns."""
+    client = platform.bigquery()
+    ways: dict[str, Callable[[str], object]] = {
+        "this platform": lambda tenant_id: api.post("/tenants", {"tenant_id": tenant_id}),
+        "Dagster's defaults": lambda tenant_id: plain.post("/tenants", {"tenant_id": tenant_id}),
+        "bare script": lambda tenant_id: onboard_one(client, tenant_id),
+    }
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    for turn in range(-1, repeats):  # the first turn warms up and is not counted
+        for number, (way, onboard) in enumerate(ways.items()):
+            begun = time.perf_counter()
+            onboard(f"single_{turn + 1}_{number}")
+            if turn >= 0:
+                seconds[way].append(time.perf_counter() - begun)
+    print("| one tenant | p50 s | p95 s | ratio to the bare script |\n| --- | --- | --- | --- |")
+    bare = statistics.median(seconds["bare script"])
+    for way, measured in seconds.items():
+        p50 = statistics.median(measured)
+        p95 = sorted(measured)[int(len(measured) * 0.95)]
+        print(f"| {way} | {p50:.2f} | {p95:.2f} | {p50 / bare:.2f} |")
+
+
+def batch(platform: Platform, api: Api, count: int) -> None:
+    """As many tenants by a batch as by the bare script, half of those before it and half after."""
+    client = platform.bigquery()
+    half = count // 2
+
+    def bare(name: str) -> float:
+        begun = time.perf_counter()
+        onboard_many(client, [f"{name}_{number}" for number in range(half)])
+        return time.perf_counter() - begun
+
+    before = bare("before")
+    begun = time.perf_counter()
+    made = api.post("/tenants:batch", {"tenants": [{"tenant_id": f"batch_{n}"} for n in range(count)]}).json()
+    path = f"/tenant-batches/{made['batch_id']}"
+    while not (progress := api.get(path))["is_finished"]:
+        time.sleep(0.5)
+    ours = time.perf_counter() - begun
+    if progress["failures"]:
+        raise ValueError(progress["failures"])
+    bare_rate, our_rate = 2 * half / (before + bare("after")), count / ours
+    print(f"\n| a batch of {count} | tenants/s | ratio |\n| --- | --- | --- |")
+    print(f"| bare script, same concurrency | {bare_rate:.2f} | 1 |")
+    print(f"| this platform | {our_rate:.2f} | {our_rate / bare_rate:.2f} |")
+
+
+@contextmanager
+def running_platform() -> Iterator[Platform]:
+    """A platform of its own, which is stopped and removed at the end."""
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / ".env").write_text("TENANT_CREATIONS_PER_MINUTE=10000\n", encoding="utf-8")
+        platform = Platform(Path(directory) / "platform", free_base_port())
+        platform.up()
+        try:
+            yield platform
+        finally:
+            platform.down()
+
+
+@contextmanager
+def dagster_as_it_comes(platform: Platform) -> Iterator[Api]:
+    """The same code and emulators behind a Dagster with an empty dagster.yaml, and an API that asks it."""
+    base = free_base_port()
+    with tempfile.TemporaryDirectory() as home:
+        (Path(home) / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
+        settings = platform.settings
+        environment = {
+            **os.environ,
+            "DAGSTER_HOME": home,
+            "BIGQUERY_EMULATOR_HOST": str(settings.bigquery_emulator_host),
+            "KMS_EMULATOR_HOST": str(settings.kms_emulator_host),
+            "SECRET_MANAGER_EMULATOR_HOST": str(settings.secret_manager_emulator_host),
+            "DAGSTER_URL": f"http://127.0.0.1:{base + 1}",
+            "API_HOST": "127.0.0.1",
+            "API_PORT": str(base),
+            "TENANT_CREATIONS_PER_MINUTE": "10000",
+            "LOG_LEVEL": "WARNING",
+        }
+        commands = (
+            (
+                "dagster_webserver",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                str(base + 1),
+                "-w",
+                str(_ROOT / "workspace.yaml"),
+            ),
+            ("dagster._daemon", "run", "-w", str(_ROOT / "workspace.yaml")),
+            ("convergence_orchestration.api",),
+        )
+        started: list[subprocess.Popen[bytes]] = []
+        try:
+            for command in commands:
+                started.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", *command],
+                        cwd=home,
+                        env=environment,
+                        stdout=subprocess.DEVNULL,
+                        stderr=subprocess.DEVNULL,
+                    )
+                )
+                time.sleep(10)  # two processes that make Dagster's tables at once fail
+            _wait_until_ready(f"http://127.0.0.1:{base}/health/ready")
+            yield Api(f"http://127.0.0.1:{base}", platform.admin_key)
+        finally:
+            for process in reversed(started):
+                process.terminate()
+            for process in started:
+                process.wait(60)
+
+
+def _wait_until_ready(url: str) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(url, timeout=10).is_success:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(1)
+    raise TimeoutError(url)
+
+
+if __name__ == "__main__":
+    main()
