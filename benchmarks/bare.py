@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from google.cloud import bigquery
 from google.cloud.bigquery import ArrayQueryParameter, ScalarQueryParameter, StructQueryParameter
@@ -31,13 +32,14 @@ def onboard_one(client: bigquery.Client, tenant_id: str) -> None:
                 (lambda: _tenants(client, [tenant_id]), lambda: _history(client, tenant_id)),
             )
         )
-    _append(client, "REQUESTED", {request_id: tenant_id})
-    _carry_out(client, {request_id: tenant_id})
+    requests: dict[str, str] = {request_id: tenant_id}
+    _append(client, "REQUESTED", requests)
+    _carry_out(client, requests)
 
 
 def onboard_many(client: bigquery.Client, tenant_ids: Sequence[str], at_a_time: int = 50) -> None:
     """What the API and the run call for a batch."""
-    requests = {new_request_id(): tenant_id for tenant_id in tenant_ids}
+    requests: dict[str, str] = {new_request_id(): tenant_id for tenant_id in tenant_ids}
     _tenants(client, tenant_ids)
     _append(client, "REQUESTED", requests)
     pairs = list(requests.items())
@@ -134,7 +136,7 @@ def _append(client: bigquery.Client, state: str, requests: Mapping[str, str]) ->
         client.insert_rows_json("tenants.tenant_requests", some, row_ids=[row["event_id"] for row in some])
 
 
-def _merge(client: bigquery.Client, file: str, rows: Sequence[Mapping[str, object]]) -> None:
+def _merge(client: bigquery.Client, file: str, rows: Sequence[Mapping[str, Any]]) -> None:
     structs = [
         StructQueryParameter(
             None, *(ScalarQueryParameter(name, _KINDS[type(value)], value) for name, value in row.items())

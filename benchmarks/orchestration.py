@@ -11,7 +11,6 @@ import argparse
 import json
 import logging
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -204,4 +203,4 @@ def _milliseconds(call: Any) -> float:  # noqa: ANN401 anything without argument
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
