@@ -1,0 +1,109 @@
+"""What a worker does with Dagster: import a code location, execute one run, report a run whose worker died.
+
+The only module of this package that imports dagster, and the one to look at when dagster is upgraded: it calls what
+`dagster api execute_run` calls (dagster 1.13).
+"""
+
+import contextlib
+import importlib
+import os
+import signal
+from pathlib import Path
+
+from dagster import DagsterInstance, DagsterRunStatus
+from dagster._cli.api import _execute_run_command_body
+from dagster._core.events import DagsterEvent, DagsterEventType, JobFailureData, RunFailureReason
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.origin import RepositoryPythonOrigin
+from dagster._serdes import ConfigurableClassData, deserialize_value
+from dagster._utils.hosted_user_process import recon_repository_from_origin
+from dagster._utils.interrupts import capture_interrupts
+
+from convergence_orchestration.launching.model import LaunchRequest
+from convergence_orchestration.launching.processes import own_identity
+from convergence_orchestration.launching.records import RunRecords
+
+_IMPORTED_BY_MOST_RUNS = (
+    "alembic.command",
+    "dagster._core.execution.plan.active",
+    "dagster._core.executor.in_process",
+    "dagster._core.instance.factory",
+    "dagster._core.storage.migration",
+    "dagster._core.system_config.composite_descent",
+    "fsspec.implementations.local",
+    "sqlalchemy.dialects.sqlite",
+    "upath.implementations.local",
+)
+"""What Dagster imports late; a name that is gone in a later version costs a worker a few milliseconds, no more."""
+
+
+def preload(request: LaunchRequest) -> tuple[Path, ...]:
+    """Import the code location and whatever else a run will need, without opening a storage or a connection.
+
+    Returns the code location's own files where it is loaded from a file. Raises whatever the code raises.
+    """
+    ref = deserialize_value(request.instance_ref, InstanceRef)
+    _load_environment(ref, request.location.name)
+    for name in _IMPORTED_BY_MOST_RUNS:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    for part in ref:
+        if isinstance(part, ConfigurableClassData):
+            importlib.import_module(part.module_name)
+    origin = deserialize_value(request.location.origin, RepositoryPythonOrigin)
+    recon_repository_from_origin(origin).get_definition()
+    file = getattr(origin.code_pointer, "python_file", None)
+    return (Path(file),) if file else ()
+
+
+def execute(records: RunRecords, run_id: str) -> int:
+    """Execute a run in this process, as its only worker; the process's exit code.
+
+    A run that is no longer asked for, or that another process claimed, is left alone. Interrupts (SIGINT, SIGTERM) end
+    the run as Dagster ends it: canceled if somebody asked for that, else failed.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with capture_interrupts():
+        request = records.request(run_id)
+        if request is None or not records.claim(run_id, own_identity()):
+            return 0
+        with DagsterInstance.from_ref(deserialize_value(request.instance_ref, InstanceRef)) as instance:
+            _execute_unless_canceled(instance, run_id)
+            run = instance.get_run_by_id(run_id)
+            if run is None or run.is_finished:
+                records.finish(run_id)
+                return 0
+    return 1
+
+
+def report_lost(request: LaunchRequest, message: str) -> None:
+    """Give a run whose worker is gone its final state, unless it has one: canceled if that was asked for, else failed."""
+    with DagsterInstance.from_ref(deserialize_value(request.instance_ref, InstanceRef)) as instance:
+        run = instance.get_run_by_id(request.run_id)
+        if run is None or run.is_finished:
+            return
+        if run.status == DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, message=message)
+            return
+        instance.report_engine_event(message, run)
+        failure = JobFailureData(error=None, failure_reason=RunFailureReason.UNEXPECTED_TERMINATION)
+        kind = DagsterEventType.RUN_FAILURE.value
+        event = DagsterEvent(kind, run.job_name, message=message, event_specific_data=failure)
+        # the row first: Dagster's retries pass over, for good, a run whose failure they read before its row says so
+        instance.run_storage.handle_run_event(run.run_id, event)
+        instance.report_run_failed(run, message, failure)
+
+
+def _execute_unless_canceled(instance: DagsterInstance, run_id: str) -> None:
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.status == DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, message="The run was canceled before its worker started.")
+    elif run is not None:
+        _execute_run_command_body(run_id, instance, lambda _event: None, set_exit_code_on_failure=False)
+
+
+def _load_environment(ref: InstanceRef, location_name: str) -> None:
+    """What Dagster's code server does before it imports the code: `.env` of the project, by the instance's loader."""
+    loader = ref.secrets_loader
+    if loader is not None:
+        os.environ.update(loader.get_secrets_for_environment(location_name))
