@@ -20,11 +20,12 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
+from convergence_orchestration.launching import lost
 from convergence_orchestration.launching.client import ask_or_start, impossible_because, resume
-from convergence_orchestration.launching.health import judge
-from convergence_orchestration.launching.model import CodeLocation, LaunchRequest, Limits
+from convergence_orchestration.launching.health import WorkerHealth, judge
+from convergence_orchestration.launching.model import NO_WORKER, CodeLocation, LaunchRequest, Limits
 from convergence_orchestration.launching.paths import LaunchPaths, launch_paths
-from convergence_orchestration.launching.processes import is_alive, own_identity
+from convergence_orchestration.launching.processes import is_alive
 from convergence_orchestration.launching.records import RunRecords
 
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 where a code server may listen
@@ -117,8 +118,9 @@ class ForkServerRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
                 if not self._take_back(run):
                     return  # a worker has it after all
                 reason = error.message
-        if reason:
-            self._launch_by_default(context, reason)
+            else:
+                return
+        self._launch_by_default(context, reason)
 
     def terminate(self, run_id: str) -> bool:
         """Interrupt a run, and kill its worker if it does not end; False if it has ended already."""
@@ -154,7 +156,10 @@ class ForkServerRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             return CheckRunHealthResult(
                 WorkerStatus.RUNNING, "Launched by the default launcher, which watches it."
             )
-        health = judge(self._records.request(run.run_id), self._records.worker(run.run_id), is_alive)
+        health = self._health(run)
+        if not health.is_running:
+            # run monitoring would mark the run itself, in an order that may lose its retry; it sees that it is done
+            lost.report(self._instance, run.run_id, f"Run monitoring found no worker. {health.message}")
         self._resume_what_waits()
         status = WorkerStatus.RUNNING if health.is_running else WorkerStatus.FAILED
         return CheckRunHealthResult(status, health.message)
@@ -162,10 +167,8 @@ class ForkServerRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     def get_run_worker_debug_info(self, run: DagsterRun, include_container_logs: bool | None = True) -> str:  # noqa: FBT001, FBT002 Dagster's signature
         """What is known of the run's worker, for people."""
         del include_container_logs
-        health = judge(self._records.request(run.run_id), self._records.worker(run.run_id), is_alive)
-        return (
-            f"{health.message} What workers print besides their ops' output is in {self._paths.workers_log}."
-        )
+        printed = f"What workers print besides their ops' output is in {self._paths.workers_log}."
+        return f"{self._health(run).message} {printed}"
 
     @property
     def supports_resume_run(self) -> bool:
@@ -180,11 +183,15 @@ class ForkServerRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     def _records(self) -> RunRecords:
         return RunRecords(self._paths.runs)
 
+    def _health(self, run: DagsterRun) -> WorkerHealth:
+        return judge(self._records.request(run.run_id), self._records.worker(run.run_id), is_alive)
+
     def _launch(self, run: DagsterRun, context: LaunchRunContext) -> None:
         request = _request_for(run, self._instance)
+        self._accept(request)
         message = {
             "ask": "launch",
-            "request": request.to_json(),
+            "run_id": run.run_id,
             "environment": dict(os.environ),
             "limits": asdict(self._limits),
             "was_reloaded": self._was_reloaded(request.location.name, context),
@@ -195,6 +202,16 @@ class ForkServerRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
                 run,
                 cls=type(self),
             )
+
+    def _accept(self, request: LaunchRequest) -> None:
+        """Write the request down: from here on the run is executed, whoever is killed."""
+        try:
+            self._paths.make_directories()
+            self._records.accept(request)
+        except OSError as error:
+            raise TransientError(
+                ErrorCode.UNAVAILABLE, f"the request cannot be written down: {error}"
+            ) from error
 
     def _was_reloaded(self, location: str, context: LaunchRunContext) -> bool:
         """Whether somebody reloaded the code location since the last launch of this process."""
@@ -209,7 +226,7 @@ class ForkServerRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     def _take_back(self, run: DagsterRun) -> bool:
         """Make sure that no worker of a server that did not answer ever executes the run; False if one does."""
         try:
-            if self._paths.runs.is_dir() and not self._records.claim(run.run_id, own_identity()):
+            if self._paths.runs.is_dir() and not self._records.claim(run.run_id, NO_WORKER):
                 return False
             self._records.close(run.run_id)
         except OSError:

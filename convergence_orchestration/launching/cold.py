@@ -40,13 +40,13 @@ def spawn(
 
 def main(home: str) -> int:
     """Do what standard input asks for; the exit code."""
-    # imported here because it imports dagster, which the server, the other user of this module, must not
-    from convergence_orchestration.launching import worker  # noqa: PLC0415
+    # imported here because they import dagster, which the server, the other user of this module, must not
+    from convergence_orchestration.launching import lost, worker  # noqa: PLC0415
 
     message = json.load(sys.stdin)
     request = LaunchRequest.from_json(message["request"])
     if message["lost_because"]:
-        worker.report_lost(request, message["lost_because"])
+        lost.report_request(request, message["lost_because"])
         return 0
     return worker.execute(RunRecords(launch_paths(home).runs), request.run_id)
 

@@ -60,6 +60,10 @@ class ProcessIdentity:
     started: str
 
 
+NO_WORKER = ProcessIdentity(0, "")
+"""Claims a run that no worker of ours may execute: it was given to the default launcher."""
+
+
 @dataclass(frozen=True)
 class WorkerRecord:
     """What is known on disk of the worker of a run.

@@ -1,6 +1,6 @@
 """The files that survive every process: what was asked for, who executes it, and what came of it.
 
-`<run>.request` is written before a launch is answered and removed when the run's end is known: the durable queue.
+`<run>.request` is written by the launcher before it asks anybody and removed when the run's end is known: the durable queue.
 `<run>.worker` is made by the worker before anything else, by a hard link that only one process can make: whoever has it
 executes the run, so a run accepted twice, or forked twice around a crash, still executes once.
 """
@@ -24,7 +24,7 @@ class RunRecords:
         self.directory = directory
 
     def accept(self, request: LaunchRequest) -> None:
-        """Remember a request; from here on it is not lost."""
+        """Remember a request; from here on it is not lost, whichever process is killed."""
         self._replace(self._path(request.run_id, _REQUEST), request.to_json())
 
     def request(self, run_id: str) -> LaunchRequest | None:
@@ -74,7 +74,10 @@ class RunRecords:
         self._path(run_id, _REQUEST).unlink(missing_ok=True)
 
     def prune(self, older_than_seconds: float, now: Callable[[], float] = time.time) -> None:
-        """Remove the workers' records without a request that nobody touched for so long."""
+        """Remove the workers' records without a request, and drafts of the dead, that nobody touched for so long."""
+        for draft in list(self.directory.glob(".*")):
+            if now() - draft.stat().st_mtime > older_than_seconds:
+                draft.unlink(missing_ok=True)
         for path in list(self.directory.glob(f"*{_WORKER}")):
             is_open = path.with_name(path.name.removesuffix(_WORKER) + _REQUEST).exists()
             if not is_open and now() - path.stat().st_mtime > older_than_seconds:

@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -146,16 +146,13 @@ class Server:
         return {"pid": os.getpid(), **self._workers.counts()}
 
     def _launch(self, message: Mapping[str, Any]) -> dict[str, object]:
-        request = replace(LaunchRequest.from_json(message["request"]), accepted_at=time.time_ns())
+        run_id = message["run_id"]
         self._workers.limits = limits_from(message["limits"])
-        try:
-            self._workers.accept(request, message["environment"])
-        except OSError as error:
-            return {"error": f"the request cannot be written down: {error}"}
-        if message["was_reloaded"]:
+        request = self._workers.accept(run_id, message["environment"])
+        if request is not None and message["was_reloaded"]:
             self._zygotes.expire(request.location)
         self._workers.admit(time.monotonic())
-        return {"is_held_up": self._workers.is_held_up(request.run_id)}
+        return {"is_held_up": self._workers.is_held_up(run_id)}
 
     def _make_room(self) -> None:
         """Leave the lock and the socket to a server with newer code, which takes over from the records."""

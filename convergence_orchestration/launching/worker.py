@@ -1,7 +1,7 @@
-"""What a worker does with Dagster: import a code location, execute one run, report a run whose worker died.
+"""What a worker does with Dagster: import a code location, execute one run.
 
-The only module of this package that imports dagster, and the one to look at when dagster is upgraded: it calls what
-`dagster api execute_run` calls (dagster 1.13).
+The module to look at when dagster is upgraded: it calls what `dagster api execute_run` calls (dagster 1.13). What becomes
+of a run whose worker died is in `lost.py`.
 """
 
 import contextlib
@@ -12,13 +12,13 @@ from pathlib import Path
 
 from dagster import DagsterInstance, DagsterRunStatus
 from dagster._cli.api import _execute_run_command_body
-from dagster._core.events import DagsterEvent, DagsterEventType, JobFailureData, RunFailureReason
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.origin import RepositoryPythonOrigin
 from dagster._serdes import ConfigurableClassData, deserialize_value
 from dagster._utils.hosted_user_process import recon_repository_from_origin
 from dagster._utils.interrupts import capture_interrupts
 
+from convergence_orchestration.launching import migrations
 from convergence_orchestration.launching.model import LaunchRequest
 from convergence_orchestration.launching.processes import own_identity
 from convergence_orchestration.launching.records import RunRecords
@@ -40,7 +40,8 @@ _IMPORTED_BY_MOST_RUNS = (
 def preload(request: LaunchRequest) -> tuple[Path, ...]:
     """Import the code location and whatever else a run will need, without opening a storage or a connection.
 
-    Returns the code location's own files where it is loaded from a file. Raises whatever the code raises.
+    Returns files that count as the code although no import tells of them: `.env`, and the code location's own file where it
+    is loaded from one. Raises whatever the code raises.
     """
     ref = deserialize_value(request.instance_ref, InstanceRef)
     _load_environment(ref, request.location.name)
@@ -50,10 +51,12 @@ def preload(request: LaunchRequest) -> tuple[Path, ...]:
     for part in ref:
         if isinstance(part, ConfigurableClassData):
             importlib.import_module(part.module_name)
+    migrations.read_once()
     origin = deserialize_value(request.location.origin, RepositoryPythonOrigin)
     recon_repository_from_origin(origin).get_definition()
     file = getattr(origin.code_pointer, "python_file", None)
-    return (Path(file),) if file else ()
+    environment_file = Path.cwd() / ".env"
+    return (environment_file, Path(file)) if file else (environment_file,)
 
 
 def execute(records: RunRecords, run_id: str) -> int:
@@ -74,24 +77,6 @@ def execute(records: RunRecords, run_id: str) -> int:
                 records.finish(run_id)
                 return 0
     return 1
-
-
-def report_lost(request: LaunchRequest, message: str) -> None:
-    """Give a run whose worker is gone its final state, unless it has one: canceled if that was asked for, else failed."""
-    with DagsterInstance.from_ref(deserialize_value(request.instance_ref, InstanceRef)) as instance:
-        run = instance.get_run_by_id(request.run_id)
-        if run is None or run.is_finished:
-            return
-        if run.status == DagsterRunStatus.CANCELING:
-            instance.report_run_canceled(run, message=message)
-            return
-        instance.report_engine_event(message, run)
-        failure = JobFailureData(error=None, failure_reason=RunFailureReason.UNEXPECTED_TERMINATION)
-        kind = DagsterEventType.RUN_FAILURE.value
-        event = DagsterEvent(kind, run.job_name, message=message, event_specific_data=failure)
-        # the row first: Dagster's retries pass over, for good, a run whose failure they read before its row says so
-        instance.run_storage.handle_run_event(run.run_id, event)
-        instance.report_run_failed(run, message, failure)
 
 
 def _execute_unless_canceled(instance: DagsterInstance, run_id: str) -> None:

@@ -147,16 +147,16 @@ class Workers:
         if self.is_busy:
             _log.info("Carrying on from an earlier server.", **self.counts())
 
-    def accept(self, request: LaunchRequest, environment: Mapping[str, str]) -> None:
-        """Take a run on; once this returns it is on disk. A run that was accepted before is left as it is."""
-        run_id = request.run_id
-        is_known = run_id in self._waiting or run_id in self._running or run_id in self._lost
-        if is_known or self._records.worker(run_id):
-            return
-        self._records.accept(request)
+    def accept(self, run_id: str, environment: Mapping[str, str]) -> LaunchRequest | None:
+        """Take on a run whose request is on disk; None if it has, or had, a worker, or is not asked for any more."""
+        request = self._records.request(run_id)
+        is_begun = run_id in self._running or run_id in self._lost or self._records.worker(run_id) is not None
+        if request is None or is_begun:
+            return None
         key = environment_key(environment)
         self._environments[key] = environment
         self._waiting[run_id] = Waiting(request, key)
+        return request
 
     def is_held_up(self, run_id: str) -> bool:
         """Whether a run waits because as many as may run do."""
@@ -186,6 +186,8 @@ class Workers:
             self._records.close(run_id)
             return Cancelled.DEQUEUED
         running = self._running.get(run_id)
+        if running is None and self._records.worker(run_id) is None:
+            self._records.close(run_id)  # whose launch we are about to be told of
         if running is None or (running.process and not is_alive(running.process)):
             return Cancelled.UNKNOWN
         running.kill_at = now + grace

@@ -30,8 +30,8 @@ from dagster._core.utils import make_new_run_id
 
 from convergence_orchestration.errors import PermanentError
 from convergence_orchestration.launcher import ForkServerRunLauncher, not_ours_because
+from convergence_orchestration.launching.model import NO_WORKER
 from convergence_orchestration.launching.paths import launch_paths
-from convergence_orchestration.launching.processes import own_identity
 from convergence_orchestration.launching.records import RunRecords
 from convergence_orchestration.launching.stopping import stop
 from convergence_orchestration_tests.launching.builders import NOBODY, request
@@ -156,7 +156,7 @@ def test_a_server_that_does_not_answer_gets_no_second_chance_at_the_run(
 
     record = RunRecords(launch_paths(tmp_path).runs).worker(run.run_id)
     assert record is not None
-    assert record.process == own_identity(), "no worker of a server can claim it any more"
+    assert record.process == NO_WORKER, "no worker of a server can claim it any more"
 
 
 def test_a_run_that_a_worker_has_is_not_launched_again(
@@ -190,6 +190,9 @@ def test_a_run_without_any_worker_is_not_healthy(instance: DagsterInstance) -> N
 
     assert health.status is WorkerStatus.FAILED
     assert health.msg == "No worker is on record for the run."
+    failed = instance.get_run_by_id(run.run_id)
+    assert failed is not None
+    assert failed.status is DagsterRunStatus.FAILURE, "run monitoring leaves it at that"
     assert "workers.log" in (instance.run_launcher.get_run_worker_debug_info(run) or "")
 
 

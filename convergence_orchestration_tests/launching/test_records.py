@@ -92,6 +92,8 @@ def test_old_claims_are_pruned_unless_their_run_is_open(tmp_path: Path) -> None:
     for run_id in ("open", "ended"):
         records.claim(run_id, NOBODY)
     records.accept(request("open"))
+    draft = records.directory / ".ended.worker.1"
+    draft.write_text("left by a process that was killed")
     touched = (records.directory / "ended.worker").stat().st_mtime
 
     records.prune(60, now=lambda: touched + 59)
@@ -99,4 +101,5 @@ def test_old_claims_are_pruned_unless_their_run_is_open(tmp_path: Path) -> None:
 
     records.prune(60, now=lambda: touched + 61)
     assert records.worker("ended") is None
+    assert not draft.exists()
     assert records.worker("open") is not None

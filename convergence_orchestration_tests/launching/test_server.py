@@ -41,10 +41,12 @@ def server_of(paths: LaunchPaths) -> ProcessIdentity:
     return ProcessIdentity(**json.loads(paths.state.read_text())["server"])
 
 
-def launch(asked: LaunchRequest, **limits: float) -> dict[str, object]:
+def launch(paths: LaunchPaths, asked: LaunchRequest, **limits: float) -> dict[str, object]:
+    paths.make_directories()
+    RunRecords(paths.runs).accept(asked)
     return {
         "ask": "launch",
-        "request": asked.to_json(),
+        "run_id": asked.run_id,
         "environment": dict(os.environ),
         "limits": asdict(Limits()) | limits,
         "was_reloaded": True,
@@ -61,7 +63,7 @@ def test_whoever_starts_it_there_is_one_server(paths: LaunchPaths) -> None:
 
 def test_a_server_ends_when_it_was_idle_for_long_enough(paths: LaunchPaths) -> None:
     impossible = request("a", executable="/nowhere/python")
-    ask_or_start(paths, launch(impossible, idle_seconds=0.2))
+    ask_or_start(paths, launch(paths, impossible, idle_seconds=0.2))
     server = server_of(paths)
     assert ask(paths, {"ask": "status"})["waiting"] == 1, "no process can be started, so it tries again"
 
@@ -72,7 +74,7 @@ def test_a_server_ends_when_it_was_idle_for_long_enough(paths: LaunchPaths) -> N
 
 
 def test_a_server_whose_home_disappears_ends(paths: LaunchPaths) -> None:
-    ask_or_start(paths, launch(request("a", executable="/nowhere/python"), idle_seconds=0.2))
+    ask_or_start(paths, launch(paths, request("a", executable="/nowhere/python"), idle_seconds=0.2))
     server = server_of(paths)
 
     paths.directory.rename(paths.home / "elsewhere")
@@ -99,15 +101,6 @@ def test_nonsense_and_silence_do_not_end_the_server(paths: LaunchPaths) -> None:
             connection.sendall(nonsense)
 
     assert ask(paths, {"ask": "status"})["pid"] == server_of(paths).pid
-
-
-def test_a_request_that_cannot_be_written_down_is_not_accepted(paths: LaunchPaths) -> None:
-    start_server(paths)
-    paths.runs.rename(paths.directory / "elsewhere")
-    paths.runs.write_text("")
-
-    with pytest.raises(TransientError, match="cannot be written down"):
-        ask(paths, launch(request()))
 
 
 def test_without_a_server_there_is_no_answer(paths: LaunchPaths) -> None:

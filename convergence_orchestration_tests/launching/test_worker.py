@@ -1,18 +1,27 @@
 """What a worker does with Dagster, in this process."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
-from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG
 from dagster._serdes import serialize_value
 
 from convergence_orchestration.launching.model import CodeLocation, LaunchRequest
 from convergence_orchestration.launching.records import RunRecords
-from convergence_orchestration.launching.worker import execute, report_lost
+from convergence_orchestration.launching.worker import execute
 from convergence_orchestration_tests.launching.builders import NOBODY, records_in
+
+
+@pytest.fixture(autouse=True)
+def signal_handlers_are_put_back() -> Iterator[None]:
+    """A worker has a process of its own and keeps what it sets."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -37,36 +46,6 @@ def status_of(instance: DagsterInstance, request: LaunchRequest) -> DagsterRunSt
     run = instance.get_run_by_id(request.run_id)
     assert run is not None
     return run.status
-
-
-def test_a_lost_run_fails_with_the_reason_and_may_be_retried(instance: DagsterInstance) -> None:
-    request = asked(instance, DagsterRunStatus.STARTED)
-
-    report_lost(request, "The worker was killed.")
-    report_lost(request, "The worker was killed.")
-
-    assert status_of(instance, request) is DagsterRunStatus.FAILURE
-    assert [event.message for event in instance.all_logs(request.run_id)] == ["The worker was killed."] * 2
-    run = instance.get_run_by_id(request.run_id)
-    assert run is not None
-    assert run.tags[RUN_FAILURE_REASON_TAG] == "UNEXPECTED_TERMINATION"
-
-
-def test_a_lost_run_that_was_to_be_canceled_is_canceled(instance: DagsterInstance) -> None:
-    request = asked(instance, DagsterRunStatus.CANCELING)
-
-    report_lost(request, "The worker was killed.")
-
-    assert status_of(instance, request) is DagsterRunStatus.CANCELED
-
-
-def test_a_deleted_run_needs_no_report(instance: DagsterInstance) -> None:
-    request = asked(instance, DagsterRunStatus.STARTED)
-    instance.delete_run(request.run_id)
-
-    report_lost(request, "The worker was killed.")
-
-    assert instance.get_run_by_id(request.run_id) is None
 
 
 def test_a_run_that_is_not_asked_for_any_more_is_left_alone(

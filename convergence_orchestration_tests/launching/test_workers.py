@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from convergence_orchestration.launching.model import LaunchRequest, Limits, ProcessIdentity
-from convergence_orchestration.launching.processes import identity_of, own_identity
+from convergence_orchestration.launching.model import NO_WORKER, LaunchRequest, Limits, ProcessIdentity
+from convergence_orchestration.launching.processes import identity_of
 from convergence_orchestration.launching.records import RunRecords
 from convergence_orchestration.launching.workers import Begun, Cancelled, Workers
 from convergence_orchestration_tests.launching.builders import NOBODY, records_in, request
@@ -60,7 +60,8 @@ class Machine:
 
     def accept(self, *run_ids: str) -> None:
         for run_id in run_ids:
-            self.workers.accept(request(run_id), {"HOME": "/theirs"})
+            self.records.accept(request(run_id))
+            self.workers.accept(run_id, {"HOME": "/theirs"})
         self.workers.admit(now=0)
 
 
@@ -108,6 +109,33 @@ def test_a_run_accepted_twice_starts_once(machine: Machine) -> None:
     machine.accept("b")
 
     assert machine.begun == ["a"]
+
+
+def test_a_run_that_is_not_asked_for_any_more_does_not_start(machine: Machine) -> None:
+    assert machine.workers.accept("taken back", {}) is None
+    machine.workers.admit(now=0)
+
+    assert machine.begun == []
+
+
+def test_a_recovered_run_gets_the_environment_of_who_launched_it(machine: Machine) -> None:
+    machine.records.accept(request("a"))
+    machine.workers.recover()
+
+    machine.accept("a")
+
+    assert machine.environments == [{"HOME": "/theirs"}]
+
+
+def test_a_run_canceled_before_its_launch_is_told_never_starts(machine: Machine) -> None:
+    machine.records.accept(request("a"))
+
+    assert machine.workers.cancel("a", grace=5, now=0) is Cancelled.UNKNOWN
+    machine.workers.accept("a", {})
+    machine.workers.admit(now=0)
+
+    assert machine.begun == []
+    assert machine.records.request("a") is None
 
 
 def test_a_run_waits_while_its_code_is_imported(machine: Machine) -> None:
@@ -269,7 +297,7 @@ def test_of_two_workers_for_a_run_the_one_that_claimed_it_counts(
 
 def test_a_run_that_was_taken_back_is_forgotten(machine: Machine) -> None:
     machine.accept("a")
-    machine.records.claim("a", own_identity())
+    machine.records.claim("a", NO_WORKER)
     machine.records.close("a")
 
     machine.workers.ended("a", "ended with exit code 0")
