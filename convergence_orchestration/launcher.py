@@ -110,15 +110,10 @@ class ForkServerRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     def launch_run(self, context: LaunchRunContext) -> None:
         """Have a worker execute the run, at once or when one of those that run has ended."""
         run = context.dagster_run
-        reason = impossible_because() or not_ours_because(run)
+        reason = impossible_because()
         if not reason:
-            try:
-                self._launch(run, context)
-            except TransientError as error:
-                if not self._take_back(run):
-                    return  # a worker has it after all
-                reason = error.message
-            else:
+            reason = not_ours_because(run) or self._refused_because(run, context)
+            if not reason or not self._take_back(run):
                 return
         self._launch_by_default(context, reason)
 
@@ -186,6 +181,14 @@ class ForkServerRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     def _health(self, run: DagsterRun) -> WorkerHealth:
         return judge(self._records.request(run.run_id), self._records.worker(run.run_id), is_alive)
 
+    def _refused_because(self, run: DagsterRun, context: LaunchRunContext) -> str:
+        """Have the fork server see to a run; why it does not, empty if it does."""
+        try:
+            self._launch(run, context)
+        except TransientError as error:
+            return error.message
+        return ""
+
     def _launch(self, run: DagsterRun, context: LaunchRunContext) -> None:
         request = _request_for(run, self._instance)
         self._accept(request)
@@ -224,9 +227,10 @@ class ForkServerRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         return before is not None and server_id != before
 
     def _take_back(self, run: DagsterRun) -> bool:
-        """Make sure that no worker of a server that did not answer ever executes the run; False if one does."""
+        """Make sure that no worker of ours ever executes the run; False if one does, of a server that did not answer."""
         try:
-            if self._paths.runs.is_dir() and not self._records.claim(run.run_id, NO_WORKER):
+            self._paths.make_directories()
+            if not self._records.claim(run.run_id, NO_WORKER):
                 return False
             self._records.close(run.run_id)
         except OSError:

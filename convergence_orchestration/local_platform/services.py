@@ -33,7 +33,7 @@ class Service:
         needs: what must be healthy, or done, before it is started.
         asked_after: what must be healthy before its own probe is worth asking.
         stops_last: it is stopped when those that use it have ended.
-        once_healthy: called when it is healthy for the first time.
+        once_healthy: called after each start when it is healthy, with when that was started (seconds since the epoch).
     """
 
     name: ServiceName
@@ -43,7 +43,9 @@ class Service:
     needs: frozenset[ServiceName] = frozenset()
     asked_after: frozenset[ServiceName] = frozenset()
     stops_last: bool = False
-    once_healthy: Callable[[httpx.AsyncClient], Awaitable[None]] | None = field(default=None, repr=False)
+    once_healthy: Callable[[httpx.AsyncClient, float], Awaitable[None]] | None = field(
+        default=None, repr=False
+    )
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,9 @@ def platform_services(
     public = without_admin_key(environment)
     workspace = ("-w", str(directory.workspace_file))
     faults = ("--faults", str(directory.faults_file))
+    settle = partial(
+        lost_runs.settle, url=addresses.webserver, home=directory.dagster_home, platform_started=time.time()
+    )
     code_server, webserver = frozenset({ServiceName.CODE_SERVER}), frozenset({ServiceName.WEBSERVER})
     return (
         Service(
@@ -147,7 +152,7 @@ def platform_services(
             asked[ServiceName.WEBSERVER],
             needs=code_server,
             stops_last=True,  # the API's last callers are told how their runs ended
-            once_healthy=partial(lost_runs.settle, url=addresses.webserver, before=time.time()),
+            once_healthy=settle,
         ),
         # Two processes that make Dagster's SQLite tables at once fail ("table runs already exists"): the first time, the
         # daemon waits for the web server to have made them.
@@ -158,6 +163,7 @@ def platform_services(
             asked[ServiceName.DAEMON],
             needs=webserver if is_first_start else code_server,
             asked_after=webserver,
+            once_healthy=settle,
         ),
         Service(
             ServiceName.ADMIN_KEY,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
-from convergence_orchestration.local_platform import dagster_home, log_files, processes, record
+from convergence_orchestration.local_platform import dagster_home, leftovers, log_files, record
 from convergence_orchestration.local_platform.child import described
 from convergence_orchestration.local_platform.directory import SUPERVISOR_LOG, DataDirectory
 from convergence_orchestration.local_platform.environment import (
@@ -118,7 +118,7 @@ class Running:
 
     def _end_what_is_left(self) -> None:
         """End what a killed supervisor leaves behind; after an orderly end there is nothing."""
-        processes.end(processes.members(self._platform()), grace=10)
+        leftovers.end(self.directory, self._platform(), grace=10)
 
 
 def start(directory: DataDirectory, settings: Settings, base_port: int | None = None) -> Running:
@@ -146,7 +146,7 @@ def start(directory: DataDirectory, settings: Settings, base_port: int | None = 
 
 def _start_locked(directory: DataDirectory, settings: Settings, base_port: int | None, lock: int) -> Running:
     last = record.read(directory)
-    orphans = processes.end(processes.members(last), grace=10) if last else 0
+    orphans = leftovers.end(directory, last, grace=10) if last else 0
     ports = Ports(base_port or _recorded_base_port(last, settings) or settings.api_port)
     host = listening_host(settings)
     require_free(ports, host)

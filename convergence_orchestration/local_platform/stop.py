@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import psutil
 
 from convergence_orchestration.errors import ErrorCode, TransientError
-from convergence_orchestration.local_platform import processes, record
+from convergence_orchestration.local_platform import leftovers, processes, record
 from convergence_orchestration.local_platform.directory import DataDirectory
 from convergence_orchestration.local_platform.model import PlatformRecord, PlatformState
 
@@ -69,7 +69,7 @@ def stop(
 
 
 def _end_what_is_left(directory: DataDirectory, platform: PlatformRecord, grace: float) -> int:
-    orphans = processes.end(processes.members(platform), grace)
+    orphans = leftovers.end(directory, platform, grace)
     ended = replace(platform, state=PlatformState.STOPPED, supervisor=None)
     if ended != platform:
         record.write(directory, ended)

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import httpx
 
+from convergence_orchestration.launching import stopping
 from convergence_orchestration.local_platform import log_files, processes, record
 from convergence_orchestration.local_platform.child import Child, described
 from convergence_orchestration.local_platform.directory import DataDirectory
@@ -158,7 +159,8 @@ class Supervisor:
             try:
                 await _first_of(probe(client, child.started), child.ended())
                 if child.exit_code is None:
-                    await self._first_time(service, client, is_first=is_first)
+                    if service.once_healthy is not None:
+                        await service.once_healthy(client, child.started)
                     return ""
             except NotReady as reason:
                 self._change(service, detail=str(reason))
@@ -166,10 +168,6 @@ class Supervisor:
                     self._fail(service, f"not ready after {self._patience.readiness:g} s ({reason})")
             await asyncio.sleep(self._patience.between_probes)
         return described(code)
-
-    async def _first_time(self, service: Service, client: httpx.AsyncClient, *, is_first: bool) -> None:
-        if is_first and service.once_healthy is not None:
-            await service.once_healthy(client)
 
     def _fail(self, service: Service, reason: str) -> NoReturn:
         self._change(service, state=ServiceState.FAILED, detail=reason)
@@ -206,14 +204,16 @@ class Supervisor:
 
     async def _end_all_but(self, kept: frozenset[ServiceName]) -> None:
         await asyncio.gather(*(self._end(service) for service in self._services if service.name not in kept))
-        # run workers whose code server died before, and whatever else lost its parent
+        # the launcher's fork server is nobody's child: it interrupts the runs and ends its zygotes itself
+        grace = 0 if self._hurry.is_set() else self._patience.grace
+        await asyncio.to_thread(stopping.stop, self._directory.dagster_home, grace)
+        # whatever else lost its parent
         sessions = {child.pid for name, child in self._children.items() if name in kept}
         left = [
             process
             for process in processes.members(self._record)
             if processes.session(process.pid) not in sessions
         ]
-        grace = 0 if self._hurry.is_set() else self._patience.grace
         await asyncio.to_thread(processes.end, left, grace)
 
     async def _end(self, service: Service) -> None:

@@ -8,7 +8,6 @@ import httpx
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
-from convergence_orchestration.local_platform import lost_runs
 from convergence_orchestration.local_platform.probes import (
     NotReady,
     Probe,
@@ -210,32 +209,3 @@ async def test_what_speaks_no_grpc_is_not_ready(monkeypatch: pytest.MonkeyPatch)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
         assert await ask(grpc_probe(port), answering()) == f"gRPC is not spoken on port {port}"
-
-
-@pytest.mark.parametrize(
-    ("launcher", "unfinished", "cancelled"),
-    [
-        ({"name": "DefaultRunLauncher"}, ["a", "b"], ["a", "b"]),
-        ({"name": "DefaultRunLauncher"}, [], None),
-        ({"name": "ForkServerRunLauncher"}, ["a"], None),
-        (None, ["a"], None),
-    ],
-)
-async def test_runs_cut_off_by_the_last_end_are_cancelled_unless_the_launcher_knows_its_workers(
-    launcher: object, unfinished: list[str], cancelled: list[str] | None
-) -> None:
-    sent: list[dict[str, object]] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        body = httpx.Response(200, content=request.content).json()
-        sent.append(body)
-        runs = {"results": [{"runId": run} for run in unfinished]}
-        return httpx.Response(
-            200, json={"data": {"instance": {"runLauncher": launcher}, "runsOrError": runs}}
-        )
-
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-        await lost_runs.settle(client, url=URL, before=NOW)
-
-    assert sent[0]["variables"] == {"before": NOW}
-    assert [body["variables"] for body in sent[1:]] == ([{"ids": cancelled}] if cancelled else [])

@@ -96,12 +96,12 @@ async def test_a_killed_service_is_started_again_and_counted(tmp_path: Path) -> 
             assert pid_of(supervisor, API) != first
 
 
-async def test_what_is_called_once_healthy_is_called_once(tmp_path: Path) -> None:
+async def test_what_is_called_once_healthy_is_called_once_a_start(tmp_path: Path) -> None:
     directory, platform = a_directory(tmp_path), a_record()
-    calls: list[int] = []
+    starts: list[float] = []
 
-    async def once(_client: httpx.AsyncClient) -> None:
-        calls.append(1)
+    async def once(_client: httpx.AsyncClient, started: float) -> None:
+        starts.append(started)
 
     service = replace(a_service(API, platform), once_healthy=once)
 
@@ -110,7 +110,8 @@ async def test_what_is_called_once_healthy_is_called_once(tmp_path: Path) -> Non
         os.kill(pid_of(supervisor, API), signal.SIGKILL)
         await until(lambda: supervisor.platform.services[API].restarts == 1)
         await until(lambda: supervisor.platform.services[API].state is ServiceState.HEALTHY)
-    assert calls == [1]
+    assert len(starts) == 2
+    assert starts == sorted(starts)
 
 
 async def test_a_step_is_done_when_its_process_has_ended_well(tmp_path: Path) -> None:
