@@ -86,14 +86,16 @@ def ask_or_start(paths: LaunchPaths, message: Mapping[str, object]) -> dict[str,
     raise _unavailable("the fork server was replaced again and again")
 
 
-def start_server(paths: LaunchPaths) -> None:
-    """Start the server of this home, if none is alive, and come back once it listens.
+def start_server(paths: LaunchPaths, environment: Mapping[str, str] | None = None) -> None:
+    """Start the server of this home, if none is alive, with this process's environment unless another is given.
+
+    Comes back once it listens.
 
     Raises:
         TransientError: UNAVAILABLE, it does not start; its log says why.
     """
     deadline = time.monotonic() + _START_SECONDS
-    while _run_server(paths) == ALREADY_RUNNING:
+    while _run_server(paths, environment) == ALREADY_RUNNING:
         # somebody started it a moment ago, or it is about to end
         if _listens(paths):
             return
@@ -102,15 +104,15 @@ def start_server(paths: LaunchPaths) -> None:
         time.sleep(0.1)
 
 
-def resume(paths: LaunchPaths) -> bool:
-    """Start the server if runs wait on disk and there is none alive; whether it was started.
+def resume(paths: LaunchPaths, environment: Mapping[str, str] | None = None) -> bool:
+    """Start the server if runs wait on disk and there is none alive; whether it was started. See `start_server`.
 
     Raises:
         TransientError: UNAVAILABLE, it does not start.
     """
     if is_running(paths) or not RunRecords(paths.runs).has_open_requests():
         return False
-    start_server(paths)
+    start_server(paths, environment)
     return True
 
 
@@ -122,7 +124,7 @@ def is_running(paths: LaunchPaths) -> bool:
         return False
 
 
-def _run_server(paths: LaunchPaths) -> int:
+def _run_server(paths: LaunchPaths, environment: Mapping[str, str] | None) -> int:
     """Run the program that leaves a server behind; 0 if it did, or ALREADY_RUNNING."""
     try:
         paths.make_directories()
@@ -132,6 +134,7 @@ def _run_server(paths: LaunchPaths) -> int:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=environment,
                 start_new_session=True,
                 timeout=_START_SECONDS,
                 check=False,

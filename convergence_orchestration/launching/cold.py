@@ -41,14 +41,17 @@ def spawn(
 def main(home: str) -> int:
     """Do what standard input asks for; the exit code."""
     # imported here because they import dagster, which the server, the other user of this module, must not
-    from convergence_orchestration.launching import lost, worker  # noqa: PLC0415
+    from convergence_orchestration.launching import client, lost, worker  # noqa: PLC0415
 
     message = json.load(sys.stdin)
     request = LaunchRequest.from_json(message["request"])
     if message["lost_because"]:
         lost.report_request(request, message["lost_because"])
         return 0
-    return worker.execute(RunRecords(launch_paths(home).runs), request.run_id)
+    paths = launch_paths(home)
+    code = worker.execute(RunRecords(paths.runs), request.run_id)
+    client.resume(paths)  # the server may be gone, and no zygote there to see it
+    return code
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from enum import Enum
 from pathlib import Path
 
 from convergence_orchestration.launching import worker
-from convergence_orchestration.launching.client import start_server
+from convergence_orchestration.launching.client import resume
 from convergence_orchestration.launching.fitness import own_unfit_reason
 from convergence_orchestration.launching.lines import Lines
 from convergence_orchestration.launching.model import LaunchRequest, ProcessIdentity
@@ -34,6 +34,7 @@ class End(Enum):
 
     TOLD_TO = "the server said so"
     ALONE = "the server is gone"
+    UNFIT = "it must not fork"
 
 
 def main(home: str) -> int:
@@ -41,14 +42,15 @@ def main(home: str) -> int:
     paths = launch_paths(home)
     records = RunRecords(paths.runs)
     lines = Lines(_take_standard_input())
-    request = LaunchRequest.from_json(lines.answer()["prepare"])
-    if not prepare(lines, request):
-        return 0
-    outcome = Zygote(lines).serve()
+    try:
+        request = LaunchRequest.from_json(lines.answer()["prepare"])
+        outcome = Zygote(lines).serve() if prepare(lines, request) else End.UNFIT
+    except OSError:  # the server died while the code was imported
+        outcome = End.ALONE
     if isinstance(outcome, str):
         return worker.execute(records, outcome)
-    if outcome is End.ALONE and records.has_open_requests():
-        start_server(paths)
+    if outcome is End.ALONE:
+        resume(paths)
     return 0
 
 

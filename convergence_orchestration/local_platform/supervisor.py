@@ -6,6 +6,7 @@ service; the record is written at each change, so that others can tell what is a
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Coroutine
@@ -14,10 +15,14 @@ from typing import Any, NoReturn
 
 import httpx
 
+from convergence_orchestration.errors import TransientError
 from convergence_orchestration.launching import stopping
+from convergence_orchestration.launching.client import resume
+from convergence_orchestration.launching.paths import launch_paths
 from convergence_orchestration.local_platform import log_files, processes, record
 from convergence_orchestration.local_platform.child import Child, described
 from convergence_orchestration.local_platform.directory import DataDirectory
+from convergence_orchestration.local_platform.environment import without_admin_key
 from convergence_orchestration.local_platform.model import (
     PlatformRecord,
     PlatformState,
@@ -43,6 +48,7 @@ class Patience:
         steady: the deaths of one that has lived so long are counted anew.
         starts: a service that never was healthy may die one time less than this.
         grace: between SIGTERM and SIGKILL.
+        between_resumptions: pause between two looks at runs that wait for the launcher's fork server.
     """
 
     readiness: float = 180
@@ -52,6 +58,7 @@ class Patience:
     steady: float = 60
     starts: int = 2
     grace: float = 10
+    between_resumptions: float = 5
 
     def pause(self, deaths: int) -> float:
         """Seconds before the restart that follows so many deaths in a row."""
@@ -99,6 +106,7 @@ class Supervisor:
         async with httpx.AsyncClient(trust_env=False) as client:
             keepers = [asyncio.create_task(self._keep(service, client)) for service in self._services]
             announcing = asyncio.create_task(self._announce())
+            resuming = asyncio.create_task(self._resume_runs())
             stopping = asyncio.create_task(self._stop.wait())
             keeping = asyncio.gather(*keepers)
             first: list[asyncio.Future[Any]] = [keeping, stopping]
@@ -106,7 +114,7 @@ class Supervisor:
             failure = _failure(keeping)
             if not failure:
                 await stopping
-            await _cancelled(keeping, *keepers, announcing, stopping)
+            await _cancelled(keeping, *keepers, announcing, resuming, stopping)
         await self._stop_all(failure)
         return self._record.state
 
@@ -116,6 +124,16 @@ class Supervisor:
             await event.wait()
         self._write(state=PlatformState.RUNNING)
         _log.info("The platform is up.")
+
+    async def _resume_runs(self) -> None:
+        """Look whether runs wait for a fork server that is gone with all who would have started another."""
+        paths = launch_paths(self._directory.dagster_home)
+        while True:
+            await asyncio.sleep(self._patience.between_resumptions)
+            try:
+                await asyncio.to_thread(resume, paths, without_admin_key(os.environ))
+            except (TransientError, OSError) as error:
+                _log.warning("Runs wait, but the fork server does not start.", reason=str(error))
 
     async def _keep(self, service: Service, client: httpx.AsyncClient) -> None:
         """Start a service when its turn has come and keep it alive for ever; a step, until it is done."""

@@ -14,7 +14,7 @@ from convergence_orchestration.launching.model import ProcessIdentity
 from convergence_orchestration.launching.paths import launch_paths
 from convergence_orchestration.launching.processes import is_alive
 from convergence_orchestration.launching.records import RunRecords
-from convergence_orchestration.launching.stopping import processes_of
+from convergence_orchestration.launching.stopping import processes_of, stop
 from convergence_orchestration.warehouse.catalogue import tenant_tables
 from convergence_orchestration_tests.e2e.platform import PATIENCE, Platform, free_base_port
 
@@ -48,6 +48,19 @@ def test_a_killed_worker_s_run_is_retried_and_makes_one_tenant(platform: Platfor
     [retry] = platform.graphql(_RETRY, id=run_id)["runsOrError"]["results"]
     assert retry["status"] == "SUCCESS"
     assert "is ACTIVE" in standard_error(platform, retry["runId"]), "what ops print is shown in the UI"
+
+
+def test_a_run_that_waits_is_executed_though_all_of_the_launcher_s_processes_are_killed(
+    platform: Platform,
+) -> None:
+    stop(home_of(platform))  # so that the run waits for the import
+    _, request_id = onboard(platform, "initech")
+
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for process in processes_of(home_of(platform)):
+            os.kill(process.pid, number)
+
+    assert_one_active_tenant(platform, "initech", request_id)
 
 
 def test_a_platform_killed_with_its_workers_finishes_the_onboarding_when_it_is_up_again(

@@ -37,7 +37,7 @@ run_launcher:
   module: convergence_orchestration.launcher
   class: ForkServerRunLauncher
   config: {max_concurrent_workers: 4, termination_grace_seconds: 2}
-run_monitoring: {enabled: true, poll_interval_seconds: 8, start_timeout_seconds: 600}
+run_monitoring: {enabled: true, poll_interval_seconds: 3, start_timeout_seconds: 600}
 run_retries: {enabled: true, max_retries: 0}
 """
 
@@ -218,7 +218,12 @@ def dagster_processes(directory: Path) -> Iterator[DagsterProcesses]:
 
 
 def _start(words: list[str], directory: Path, log: int) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "DAGSTER_HOME": str(directory / "home"), "LAUNCHING_TEST_SECRET": SECRET}
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(directory / "home"),
+        "LAUNCHING_TEST_SECRET": SECRET,
+        "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
+    }
     return subprocess.Popen(
         [sys.executable, "-m", *words],
         cwd=directory,
