@@ -36,7 +36,7 @@ run_coordinator: {module: dagster._core.run_coordinator, class: DefaultRunCoordi
 run_launcher:
   module: convergence_orchestration.launcher
   class: ForkServerRunLauncher
-  config: {max_concurrent_workers: 4, termination_grace_seconds: 2}
+  config: {max_concurrent_workers: 4, termination_grace_seconds: 1}
 run_monitoring: {enabled: true, poll_interval_seconds: 3, start_timeout_seconds: 600}
 run_retries: {enabled: true, max_retries: 0}
 """

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
-from convergence_orchestration.launching.client import ask
 from convergence_orchestration.launching.processes import identity_of, is_alive
 from convergence_orchestration.launching.records import RunRecords
 from convergence_orchestration.launching.stopping import processes_of, stop
@@ -214,17 +213,6 @@ def test_code_that_ends_its_process_fails_the_run(dagster: DagsterProcesses) -> 
     assert dagster.outcome(run_id) == "FAILURE"
     assert "ended with exit code 3 before the run was finished" in dagster.messages(run_id)
     dagster.code.write_text(code)
-
-
-def test_a_server_with_older_code_is_replaced(dagster: DagsterProcesses) -> None:
-    assert dagster.outcome(dagster.launch("printing")) == "SUCCESS"
-    before = dagster.server()
-
-    assert ask(dagster.paths, {"ask": "status", "code": "newer"}) == {"outdated": True}
-
-    assert dagster.outcome(dagster.launch("printing")) == "SUCCESS"
-    assert dagster.server() != before
-    eventually(lambda: not is_alive(before), lambda: "the old server stays")
 
 
 def test_without_a_fork_server_the_default_launcher_takes_over_and_says_so(dagster: DagsterProcesses) -> None:

@@ -172,6 +172,16 @@ def test_a_server_that_says_it_is_outdated_is_replaced(paths: LaunchPaths) -> No
         assert ask_or_start(paths, {"ask": "status"})["pid"] == server_of(paths).pid
 
 
+def test_a_server_with_older_code_makes_room(paths: LaunchPaths) -> None:
+    start_server(paths)
+    before = server_of(paths)
+
+    assert ask(paths, {"ask": "status", "code": "newer"}) == {"outdated": True}
+
+    assert ask_or_start(paths, {"ask": "status"})["pid"] != before.pid
+    eventually(lambda: not is_alive(before), lambda: "the old server stays")
+
+
 def test_nobody_waits_for_ever_for_a_server_that_hangs(
     paths: LaunchPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
