@@ -18,7 +18,7 @@ from dagster._serdes import ConfigurableClassData, deserialize_value
 from dagster._utils.hosted_user_process import recon_repository_from_origin
 from dagster._utils.interrupts import capture_interrupts
 
-from convergence_orchestration.launching import migrations
+from convergence_orchestration.launching import shortcuts
 from convergence_orchestration.launching.model import LaunchRequest
 from convergence_orchestration.launching.processes import own_identity
 from convergence_orchestration.launching.records import RunRecords
@@ -51,7 +51,7 @@ def preload(request: LaunchRequest) -> tuple[Path, ...]:
     for part in ref:
         if isinstance(part, ConfigurableClassData):
             importlib.import_module(part.module_name)
-    migrations.read_once()
+    shortcuts.take()
     origin = deserialize_value(request.location.origin, RepositoryPythonOrigin)
     recon_repository_from_origin(origin).get_definition()
     file = getattr(origin.code_pointer, "python_file", None)
