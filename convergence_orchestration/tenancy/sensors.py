@@ -30,6 +30,9 @@ SECONDS_BETWEEN_LOOKS = 15
 NEVER_LAUNCHED_AFTER = timedelta(minutes=2)
 """A run that was made and not launched for so long never will be: whoever made it was killed before launching it."""
 
+RETRIED_WITHIN = timedelta(minutes=2)
+"""Dagster retries the run of a killed worker within seconds; after this it is taken for granted that it will not."""
+
 _THE_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -77,22 +80,34 @@ def _since(cursor: str | None) -> datetime:
 
 
 def _live_requests(instance: dg.DagsterInstance, now: datetime) -> tuple[int, frozenset[RequestId]]:
-    """How many runs carry out requests by id now, and which requests have a run that lives."""
+    """How many runs carry out requests by id now or will in a moment, and which requests they and others work on."""
     live = 0
     found: set[RequestId] = set()
-    for record in instance.get_run_records(dg.RunsFilter(statuses=IN_PROGRESS)):
-        run = record.dagster_run
-        if (
-            run.status is dg.DagsterRunStatus.NOT_STARTED
-            and now - record.create_timestamp > NEVER_LAUNCHED_AFTER
-        ):
-            continue
+    for run in (*_live_runs(instance, now), *_about_to_be_retried(instance, now)):
         if run.job_name == FULFIL_JOB:
             live += 1
             found.update(_requests_in(run))
         else:
             found.add(request_id_of_run(run.root_run_id or run.run_id))
     return live, frozenset(found)
+
+
+def _live_runs(instance: dg.DagsterInstance, now: datetime) -> Iterator[dg.DagsterRun]:
+    for record in instance.get_run_records(dg.RunsFilter(statuses=IN_PROGRESS)):
+        run = record.dagster_run
+        is_stuck = now - record.create_timestamp > NEVER_LAUNCHED_AFTER
+        if run.status is not dg.DagsterRunStatus.NOT_STARTED or not is_stuck:
+            yield run
+
+
+def _about_to_be_retried(instance: dg.DagsterInstance, now: datetime) -> list[dg.DagsterRun]:
+    """Runs whose worker was killed a moment ago, of which Dagster itself launches a retry that is not there yet."""
+    recent = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.FAILURE],
+        tags={"dagster/will_retry": "true"},
+        updated_after=now - RETRIED_WITHIN,
+    )
+    return [run for run in instance.get_runs(recent) if "dagster/auto_retry_run_id" not in run.tags]
 
 
 def _requests_in(run: dg.DagsterRun) -> Iterator[RequestId]:

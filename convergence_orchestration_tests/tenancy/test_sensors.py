@@ -135,6 +135,21 @@ def test_a_request_whose_run_lives_is_left_to_it_and_launched_when_the_run_has_d
     assert one in sensor.look().launched
 
 
+def test_a_run_that_dagster_is_about_to_retry_keeps_its_requests_for_a_while(
+    sensor: Sensor, bigquery: BigQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = written(bigquery, REQUESTED, RUNNING)
+    run = sensor.made(dg.DagsterRunStatus.STARTED, one)
+    sensor.instance.report_run_failed(run)
+    sensor.instance.add_run_tags(run.run_id, {"dagster/will_retry": "true"})
+    assert one not in sensor.look().launched
+    monkeypatch.setattr(sensors, "RETRIED_WITHIN", timedelta())
+    assert one in sensor.look().launched, "the retry never came"
+    monkeypatch.undo()
+    sensor.instance.add_run_tags(run.run_id, {"dagster/auto_retry_run_id": "another run"})
+    assert one in sensor.look().launched, "the retry came and is gone as well"
+
+
 def test_a_request_that_a_form_carries_out_is_left_to_its_run(sensor: Sensor, bigquery: BigQuery) -> None:
     run = sensor.made_by_hand()
     request_id = request_id_of_run(run.run_id)
