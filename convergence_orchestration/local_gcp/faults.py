@@ -18,7 +18,7 @@ which starts all counts anew. A file that is wrong is reported in the log and me
     - method: "*/Decrypt"
       corrupt: plaintext_crc32c  # one byte or number of the answer is wrong
     - method: "POST */tables/tenant_requests/insertAll"
-      body: acmecorp             # only calls whose body has this text
+      body: [acmecorp, RUNNING]  # only calls whose body has each of these texts
       kill: caller               # SIGKILL for the process that calls, or for the `emulator`
       when: after                # it has happened, and nobody is told; `before` (the default): it never happens
       times: 1
@@ -59,7 +59,7 @@ class FaultRule(BaseModel):
     every: int | None = Field(default=None, ge=1)
     delay_seconds: float = Field(default=0, ge=0, le=600)
     corrupt: str | None = None
-    body: str | None = Field(default=None, min_length=1)
+    body: tuple[str, ...] = ()
     kill: Victim | None = None
     when: Literal["before", "after"] = "before"
 
@@ -139,7 +139,7 @@ class Faults:
         """Some rule is for calls with a certain body, so that `meet` wants to know it."""
         with self._lock:
             self._read_if_changed()
-            return any(counted.rule.body is not None for counted in self._rules)
+            return any(counted.rule.body for counted in self._rules)
 
     def _read_if_changed(self) -> None:
         seen = _identity(self._path)
@@ -150,7 +150,7 @@ class Faults:
 
 
 def _is_for(rule: FaultRule, names: Iterable[str], body: bytes) -> bool:
-    has_body = rule.body is None or rule.body.encode() in body
+    has_body = all(text.encode() in body for text in rule.body)
     return has_body and any(fnmatchcase(name, rule.method) for name in names)
 
 

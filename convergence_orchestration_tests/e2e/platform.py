@@ -68,6 +68,11 @@ class Platform:
         return self.convergence("admin-key").stdout.strip()
 
     @property
+    def faults_file(self) -> Path:
+        """What the emulators of this platform read their faults from."""
+        return self.data_dir / "faults.yaml"
+
+    @property
     def api_url(self) -> str:
         """Where the API listens."""
         return f"http://127.0.0.1:{self.base_port}"

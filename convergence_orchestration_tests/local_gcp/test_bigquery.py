@@ -214,7 +214,7 @@ client.create_dataset(sys.argv[3])
 def test_a_caller_is_killed_at_the_call_that_the_file_names(
     client: bigquery.Client, local_bigquery: Emulator, when: str, *, is_there: bool
 ) -> None:
-    rule = f"- {{method: 'POST */datasets', body: doomed, kill: caller, when: {when}, times: 1}}\n"
+    rule = f"- {{method: 'POST */datasets', body: [doomed, tasetId], kill: caller, when: {when}, times: 1}}\n"
     _faults(local_bigquery, rule)
 
     def outcome(dataset_id: str) -> int:

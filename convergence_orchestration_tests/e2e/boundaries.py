@@ -1,0 +1,196 @@
+"""Every call that an onboarding changes something by, and the death of a process right before or behind it.
+
+What belongs here: the boundaries as rules of the faults file, and what has to be true of a tenant in the end. Used by
+`test_kill_matrix.py`, once each, and by `benchmarks/kill_matrix.py`, as often as it is told.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import httpx
+import psutil
+import yaml
+
+from convergence_orchestration.api.auth import ADMINISTRATOR
+from convergence_orchestration.gcp.bigquery import BigQuery
+from convergence_orchestration.tenancy.asked import RequestKind
+from convergence_orchestration.tenancy.model import TenantId, TenantState
+from convergence_orchestration.tenancy.registry import Tenants
+from convergence_orchestration.tenancy.request_model import (
+    REQUEST_TRANSITIONS,
+    RequestId,
+    RequestState,
+    request_id_of_key,
+)
+from convergence_orchestration.tenancy.requests import TenantRequests
+from convergence_orchestration.warehouse.catalogue import tenant_tables
+from convergence_orchestration.warehouse.model import tenant_dataset
+from convergence_orchestration_tests.e2e.platform import PATIENCE, Platform
+
+TABLES = [spec.name for spec in tenant_tables()]
+ROWS = ("tenant_profiles", "tenant_subscriptions", "tenant_usage_quotas")
+_RETRY_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A call, by its verb and path and texts in its body, in which TENANT and REQUEST stand for the ids, and a moment."""
+
+    name: str
+    method: str
+    body: tuple[str, ...]
+    when: str
+
+    def rule(self, tenant_id: str, request_id: str, victim: str) -> dict[str, object]:
+        """The rule of the faults file that kills the victim there, once."""
+
+        def filled(text: str) -> str:
+            return text.replace("TENANT", tenant_id).replace("REQUEST", request_id)
+
+        return {
+            "method": filled(self.method),
+            "body": [filled(text) for text in self.body],
+            "kill": victim,
+            "when": self.when,
+            "times": 1,
+        }
+
+
+def boundaries(*names: str) -> list[Boundary]:
+    """The boundaries before and behind each call of these names."""
+    return [Boundary(name, *CALLS[name], when) for name in names for when in ("before", "after")]
+
+
+_APPEND = "POST */tables/tenant_requests/insertAll"
+CALLS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "REQUESTED": (_APPEND, ("REQUEST.1.REQUESTED",)),
+    "RUNNING": (_APPEND, ("REQUEST.1.RUNNING",)),
+    "dataset": ("POST */datasets", ('"tenant_TENANT"',)),
+    **{f"table {name}": ("POST */datasets/tenant_TENANT/tables", (f'"{name}"',)) for name in TABLES},
+    "subscription": ("POST */jobs", ("MERGE tenants.tenant_subscriptions", '"TENANT"')),
+    "quota": ("POST */jobs", ("MERGE tenants.tenant_usage_quotas", '"TENANT"')),
+    "profile": ("POST */jobs", ("MERGE tenants.tenant_profiles", '"TENANT"')),
+    "DONE": (_APPEND, ("REQUEST.1.DONE",)),
+}
+OF_THE_API = ("REQUESTED",)
+OF_THE_RUN = tuple(name for name in CALLS if name not in OF_THE_API)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One onboarding during which a process dies at a boundary."""
+
+    boundary: Boundary
+    tenant_id: TenantId
+
+    @property
+    def idempotency_key(self) -> str:
+        """Makes the request's id known before it is sent."""
+        return f"trial-{self.tenant_id}"
+
+    @property
+    def request_id(self) -> RequestId:
+        """The request that the API makes of the key."""
+        return request_id_of_key(RequestKind.ONBOARD, ADMINISTRATOR, self.idempotency_key)
+
+
+def callers_die(platform: Platform, trials: Sequence[Trial]) -> None:
+    """Ask for all of the tenants at once, each of which loses a process of its own, and wait until they are ACTIVE."""
+    write_rules(platform, trials, "caller")
+    for trial in trials:
+        ask(platform, trial)
+    wait_until_done(platform, trials)
+    platform.faults_file.unlink()
+
+
+def emulator_dies(platform: Platform, trial: Trial) -> None:
+    """Ask for the tenant, let BigQuery die at the boundary, and wait until the tenant is ACTIVE."""
+    emulator = psutil.Process(platform.status()["services"]["bigquery"]["pid"])
+    write_rules(platform, [trial], "emulator")
+    ask(platform, trial)
+    eventually(lambda: not emulator.is_running(), "the emulator dies")
+    platform.faults_file.unlink()  # or its successor would die of it as well
+    wait_until_done(platform, [trial])
+
+
+def write_rules(platform: Platform, trials: Sequence[Trial], victim: str) -> None:
+    rules = [trial.boundary.rule(trial.tenant_id, trial.request_id, victim) for trial in trials]
+    platform.faults_file.write_text(yaml.safe_dump(rules), encoding="utf-8")
+
+
+def ask(platform: Platform, trial: Trial) -> None:
+    """POST the tenant and do not wait; again with the same Idempotency-Key if the API dies before it answers."""
+
+    def is_accepted() -> bool:
+        try:
+            answer = platform.admin(
+                "POST",
+                "/tenants",
+                {"tenant_id": trial.tenant_id},
+                **{"Prefer": "respond-async", "Idempotency-Key": trial.idempotency_key},
+            )
+        except httpx.TransportError:
+            return False
+        assert answer.status_code in {200, 202, 503}, answer.text
+        return answer.status_code != httpx.codes.SERVICE_UNAVAILABLE
+
+    eventually(is_accepted, f"{trial.tenant_id} is accepted")
+
+
+def wait_until_done(platform: Platform, trials: Sequence[Trial]) -> None:
+    requests = TenantRequests(BigQuery(platform.bigquery()))
+
+    def are_done() -> bool:
+        known = requests.get_all([trial.request_id for trial in trials])
+        return len(known) == len(trials) and all(request.state is RequestState.DONE for request in known)
+
+    eventually(are_done, f"{len(trials)} requests are DONE")
+
+
+def what_is_wrong(platform: Platform, trials: Sequence[Trial]) -> list[str]:
+    """Whatever is lost or double, a sentence each: one dataset, one set of tables, one row each, one request DONE."""
+    client = platform.bigquery()
+    bigquery = BigQuery(client)
+    tenants = Tenants(bigquery).get_all([trial.tenant_id for trial in trials])
+    rows = {
+        table: Counter(row["tenant_id"] for row in client.list_rows(f"tenants.{table}")) for table in ROWS
+    }
+    found: list[str] = []
+    for trial in trials:
+        name = f"{trial.boundary.when} {trial.boundary.name}"
+        dataset = bigquery.get_dataset(tenant_dataset(trial.tenant_id))
+        if dataset is None or dataset.labels.get("request_id") != trial.request_id:
+            found.append(f"{name}: the dataset is not the request's")
+        elif bigquery.list_tables(tenant_dataset(trial.tenant_id)) != TABLES:
+            found.append(f"{name}: the tables are others")
+        tenant = tenants.get(trial.tenant_id)
+        if tenant is None or (tenant.state, tenant.request_id) != (TenantState.ACTIVE, trial.request_id):
+            found.append(f"{name}: the tenant is not ACTIVE")
+        found += [
+            f"{name}: {counted[trial.tenant_id]} rows in {table}"
+            for table, counted in rows.items()
+            if counted[trial.tenant_id] != 1
+        ]
+        found += [f"{name}: {wrong}" for wrong in _wrong_history(bigquery, trial)]
+    return found
+
+
+def _wrong_history(bigquery: BigQuery, trial: Trial) -> list[str]:
+    states = [event.state for event in TenantRequests(bigquery).events(trial.request_id)]
+    found = [
+        f"{before} was followed by {after}"
+        for before, after in zip(states, states[1:], strict=False)
+        if after not in REQUEST_TRANSITIONS[before]
+    ]
+    if states.count(RequestState.DONE) != 1 or states[-1:] != [RequestState.DONE]:
+        found.append(f"its events are {states}")
+    return found
+
+
+def eventually(is_so: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
+        time.sleep(_RETRY_SECONDS)
