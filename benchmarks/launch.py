@@ -1,4 +1,3 @@
-# ruff: noqa: INP001, T201 a program, no package, that prints
 """From launching a run to its end: Dagster's default launcher against the fork server, side by side.
 
     .venv/bin/python benchmarks/launch.py [--repeats 7] [--burst 20]
@@ -145,7 +144,7 @@ def web_server(name: str, launcher: str, port: int) -> Iterator[WebServer]:
             str(home / "workspace.yaml"),
         ]
         with (home / "log").open("wb") as log:
-            child = subprocess.Popen(  # noqa: S603 Dagster's own web server
+            child = subprocess.Popen(
                 command, env={**os.environ, "DAGSTER_HOME": directory}, stdout=log, stderr=log
             )
         try:

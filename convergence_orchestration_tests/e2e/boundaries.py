@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import httpx
 import psutil
@@ -181,7 +182,7 @@ def _wrong_history(bigquery: BigQuery, trial: Trial) -> list[str]:
     states = [event.state for event in TenantRequests(bigquery).events(trial.request_id)]
     found = [
         f"{before} was followed by {after}"
-        for before, after in zip(states, states[1:], strict=False)
+        for before, after in pairwise(states)
         if after not in REQUEST_TRANSITIONS[before]
     ]
     if states.count(RequestState.DONE) != 1 or states[-1:] != [RequestState.DONE]:
