@@ -26,6 +26,7 @@ from convergence_orchestration.gcp.translate import Service, translated
 Parameters = Sequence[ScalarQueryParameter | ArrayQueryParameter]
 
 _ROWS_AT_ONCE: Final = 500  # Google's advice for insertAll; far below its 10 MB
+_ROWS_A_PAGE: Final = 100_000  # a page ends at 10 MB in any case
 _ERRORS_SHOWN: Final = 5
 
 _PROJECT_ACCESS: Final = (  # what BigQuery gives a dataset that is created without a list
@@ -166,9 +167,27 @@ class BigQuery:
 
     # rows
 
-    def query(self, sql: str, params: Parameters = ()) -> list[bigquery.Row]:
-        """The rows of a reading statement."""
-        config = bigquery.QueryJobConfig(query_parameters=list(params))
+    def list_rows(
+        self, dataset_id: str, table_id: str, columns: Sequence[bigquery.SchemaField]
+    ) -> list[bigquery.Row]:
+        """Every row of a table with these columns alone, by tabledata.list, which costs nothing."""
+        table = bigquery.TableReference.from_string(f"{self.project}.{dataset_id}.{table_id}")
+        with self._translated(f"listing the rows of {dataset_id}.{table_id}"):
+            return list(
+                self.client.list_rows(
+                    table,
+                    selected_fields=columns,
+                    page_size=_ROWS_A_PAGE,
+                    retry=self._retry,
+                    timeout=TOTAL_SECONDS,
+                )
+            )
+
+    def query(
+        self, sql: str, params: Parameters = (), *, dataset_id: str | None = None
+    ) -> list[bigquery.Row]:
+        """The rows of a reading statement; a table without a dataset in its name is one of `dataset_id`."""
+        config = self._config(params, dataset_id)
         with self._translated("querying"):
             rows = self.client.query_and_wait(
                 sql,
@@ -180,11 +199,22 @@ class BigQuery:
             )
             return list(rows)
 
-    def execute(self, sql: str, params: Parameters = ()) -> int:
-        """Run a changing statement exactly once, however often its request is repeated; rows affected (0 for DDL)."""
-        config = bigquery.QueryJobConfig(query_parameters=list(params))
+    def execute(
+        self,
+        sql: str,
+        params: Parameters = (),
+        *,
+        dataset_id: str | None = None,
+        job_name: str | None = None,
+    ) -> int:
+        """Run a changing statement exactly once, however often its request is repeated; rows affected (0 for DDL).
+
+        A table without a dataset in its name is one of `dataset_id`. A statement with a `job_name` runs once whoever runs
+        it, see `jobs_once`; the answer is then what its one run affected.
+        """
+        config = self._config(params, dataset_id)
         with self._translated("running a statement"):
-            job = run_once(self.client, partial(self._start_query, sql, config), self._retry)
+            job = run_once(self.client, partial(self._start_query, sql, config), self._retry, job_name)
         return int(job.num_dml_affected_rows or 0)
 
     def append(self, dataset_id: str, table_id: str, rows: Sequence[Mapping[str, object]]) -> None:
@@ -237,6 +267,12 @@ class BigQuery:
         with self._translated(f"copying {source}"):
             run_once(self.client, partial(self._start_query, sql, config), self._retry)
         self._expire(destination, expires_at)
+
+    def _config(self, params: Parameters, dataset_id: str | None) -> bigquery.QueryJobConfig:
+        config = bigquery.QueryJobConfig(query_parameters=list(params))
+        if dataset_id is not None:
+            config.default_dataset = bigquery.DatasetReference(self.project, dataset_id)
+        return config
 
     def _start_query(self, sql: str, config: bigquery.QueryJobConfig, job_id: str) -> bigquery.QueryJob:
         return self.client.query(

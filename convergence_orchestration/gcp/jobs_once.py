@@ -1,11 +1,13 @@
 """A BigQuery job that runs once, however often its request must be repeated.
 
 We choose the job's id, so a repeated request is answered 409 and we ask for that job. A job that BigQuery itself gave
-up for now (a lost race on the table, a rate limit) changed nothing, so it is started again under a new id.
+up for now (a lost race on the table, a rate limit) changed nothing, so it is started again under a new id. A job with a
+name of its caller's choice runs once whoever starts it: all who start it count through the same ids.
 (Dagster's jobs are in files named `jobs.py`; nothing of theirs is here.)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from typing import cast
 from uuid import uuid4
 
@@ -18,7 +20,7 @@ from convergence_orchestration.gcp.translate import may_pass
 
 
 def run_once[Job: (bigquery.QueryJob, bigquery.CopyJob)](
-    client: bigquery.Client, start: Callable[[str], Job], retry: Retry
+    client: bigquery.Client, start: Callable[[str], Job], retry: Retry, name: str | None = None
 ) -> Job:
     """Start a job and wait for its end, JOB_SECONDS at most.
 
@@ -26,15 +28,18 @@ def run_once[Job: (bigquery.QueryJob, bigquery.CopyJob)](
         client: asked for the job when its request was repeated.
         start: submits the job under the id that it is given.
         retry: for each request.
+        name: of letters, digits, _ and -, at most 1,000: no other job of this name succeeds in this project and location
+            for months; None: a name that nobody else has.
 
     Raises:
         Google's exceptions, for `translate.py`.
     """
     jobs: list[Job] = []
+    ids = _ids(name)
 
     def attempt() -> Job:
         jobs.clear()
-        jobs.append(_started(client, start, retry))
+        jobs.append(_started(client, start, retry, ids))
         jobs[0].result(retry=retry, timeout=JOB_SECONDS)
         return jobs[0]
 
@@ -45,10 +50,20 @@ def run_once[Job: (bigquery.QueryJob, bigquery.CopyJob)](
 
 
 def _started[Job: (bigquery.QueryJob, bigquery.CopyJob)](
-    client: bigquery.Client, start: Callable[[str], Job], retry: Retry
+    client: bigquery.Client, start: Callable[[str], Job], retry: Retry, ids: Iterator[str]
 ) -> Job:
-    job_id = f"convergence_{uuid4()}"
-    try:
-        return start(job_id)
-    except Conflict:  # our own earlier request arrived, only its answer did not
-        return cast("Job", client.get_job(job_id, retry=retry, timeout=TOTAL_SECONDS))
+    """The job under the next id of which no job has failed: a failed one changed nothing."""
+    while True:
+        job_id = next(ids)
+        try:
+            return start(job_id)
+        except (
+            Conflict
+        ):  # our own earlier request arrived and only its answer did not, or another has this name
+            job = client.get_job(job_id, retry=retry, timeout=TOTAL_SECONDS)
+        if job.error_result is None:
+            return cast("Job", job)
+
+
+def _ids(name: str | None) -> Iterator[str]:
+    return (f"convergence_{uuid4()}" if name is None else f"{name}_{number}" for number in count(1))

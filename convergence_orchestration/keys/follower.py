@@ -1,4 +1,4 @@
-"""What keeps the index up to date: a look at the ledger every few seconds, in a thread of its own.
+"""What keeps the key index up to date: what one look at the ledger reads, and what follows from it.
 
 Appends of many writers have no global order and arrive late: each look re-reads an overlapping window and drops what it
 knows by event id, and now and then everything is read anew. A look that fails changes nothing: the index stays as it is
@@ -7,21 +7,18 @@ and its age grows, which is what readiness and the API judge.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from threading import Event, Lock, Thread
+from threading import Lock
 from typing import Protocol
 
-from convergence_orchestration.errors import ConvergenceError
+from convergence_orchestration.following import Follower
 from convergence_orchestration.keys.index import KeyIndex
 from convergence_orchestration.keys.model import KeyEvent, KeyId, KeyRecord, record_of
-from convergence_orchestration.logs import logger
 
 OVERLAP = timedelta(minutes=5)
 """How far each look reaches back: longer than an append may take (30 s) with clocks that differ by minutes."""
 
 REBUILD_EVERY = timedelta(minutes=15)
 """How often everything is read anew, for what came later than the overlap forgives."""
-
-_log = logger(__name__)
 
 
 class EventSource(Protocol):
@@ -34,7 +31,7 @@ class EventSource(Protocol):
         """Every event recorded at or after `since`."""
 
 
-class LedgerFollower:
+class LedgerFollower(Follower):
     """Fills `index` from `ledger` every `interval` seconds as long as it runs.
 
     Args:
@@ -56,9 +53,9 @@ class LedgerFollower:
         overlap: timedelta = OVERLAP,
         rebuild_every: timedelta = REBUILD_EVERY,
     ) -> None:
+        super().__init__("the key ledger", interval)
         self._ledger = ledger
         self._index = index
-        self._interval = interval
         self._clock = clock
         self._overlap = overlap
         self._rebuild_every = rebuild_every
@@ -66,18 +63,6 @@ class LedgerFollower:
         self._looked_at: datetime | None = None
         self._rebuilt_at: datetime | None = None
         self._changing = Lock()
-        self._stopping = Event()
-        self._thread = Thread(target=self._run, name="key-ledger-follower", daemon=True)
-
-    def start(self) -> None:
-        """Begin to follow, with a first look at once. Once in a follower's life."""
-        self._thread.start()
-
-    def stop(self, timeout: float = 5.0) -> None:
-        """End the thread; waits `timeout` seconds for the look it may be in. Harmless if it was never started."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
 
     def note(self, event: KeyEvent) -> None:
         """Apply an event of this process at once, before the ledger shows it."""
@@ -110,19 +95,6 @@ class LedgerFollower:
 
     def _window_start(self, now: datetime) -> datetime:
         return (self._looked_at or now) - self._overlap
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._try_to_refresh()
-            self._stopping.wait(self._interval)
-
-    def _try_to_refresh(self) -> None:
-        try:
-            self.refresh()
-        except ConvergenceError as error:
-            _log.warning("The key ledger could not be read; the index stays as it was.", code=error.code)
-        except Exception:  # noqa: BLE001 a thread that died would let the index age for ever
-            _log.exception("A defect kept the key ledger from being read; the index stays as it was.")
 
 
 class _Known:
