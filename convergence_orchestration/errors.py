@@ -27,6 +27,7 @@ class ErrorCode(StrEnum):
     TENANT_NOT_ACTIVE = "tenant_not_active"
     TENANT_DELETED = "tenant_deleted"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    TENANT_SUSPENDED = "tenant_suspended"
     REQUEST_IN_PROGRESS = "request_in_progress"
     KEY_NOT_FOUND = "key_not_found"
     KEY_EXISTS = "key_exists"
@@ -36,6 +37,7 @@ class ErrorCode(StrEnum):
     PERMISSION_DENIED = "permission_denied"
     NOT_BOOTSTRAPPED = "not_bootstrapped"
     RATE_LIMITED = "rate_limited"
+    QUOTA_EXCEEDED = "quota_exceeded"
     BODY_TOO_LARGE = "body_too_large"
     # may pass: the same call can succeed later
     UNAVAILABLE = "unavailable"

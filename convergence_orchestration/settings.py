@@ -126,9 +126,11 @@ class Settings(BaseSettings):
 
     # Limits
     tenant_requests_per_minute: int = Field(
-        default=100, ge=1, description="Requests a minute for one tenant."
+        default=100, ge=1, description="Requests a minute for one tenant, at most; its plan may allow fewer."
     )
-    tenant_requests_per_hour: int = Field(default=1000, ge=1, description="Requests an hour for one tenant.")
+    tenant_requests_per_hour: int = Field(
+        default=1000, ge=1, description="Requests an hour for one tenant, at most; its plan may allow fewer."
+    )
     tenant_creations_per_minute: int = Field(default=10, ge=1, description="POST /admin/tenants a minute.")
     max_body_bytes: int = Field(default=10_000_000, ge=1, description="Largest request body, in bytes.")
     rate_limit_storage_url: str = Field(
@@ -142,6 +144,12 @@ class Settings(BaseSettings):
     )
     key_index_max_age_seconds: float = Field(
         default=30, gt=0, description="Age in seconds past which the API answers tenants 503."
+    )
+    tenant_index_refresh_seconds: float = Field(
+        default=5, gt=0, le=60, description="Seconds between two looks at the tenants' profiles."
+    )
+    tenant_index_max_age_seconds: float = Field(
+        default=30, gt=0, description="Age in seconds of the tenants' states past which tenants get 503."
     )
 
     @field_validator("cors_origins", mode="before")

@@ -26,6 +26,7 @@ from convergence_orchestration.errors import PermanentError
 from convergence_orchestration.keys import admin
 from convergence_orchestration.keys.index import KeyIndex
 from convergence_orchestration.settings import Environment, Settings, load_settings
+from convergence_orchestration.tenancy.index import TenantIndex
 
 WRONG_SETTINGS = 2
 """Exit status of a process whose settings are wrong."""
@@ -74,8 +75,9 @@ def _take_over_the_servers_logs() -> None:
 def _assembled(settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
     _refuse_unusable(settings.admin_api_key, settings.environment)
     index = KeyIndex()
-    metrics = Metrics(lambda: index.age(clock()), lambda: len(index))
-    standing = Standing(settings, index, metrics, RateLimits(settings), clock)
+    tenant_index = TenantIndex()
+    metrics = Metrics({"key": index, "tenant": tenant_index}, clock)
+    standing = Standing(settings, index, tenant_index, metrics, RateLimits(settings), clock)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -110,7 +112,14 @@ def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=("GET", "POST", "DELETE"),
-            allow_headers=("X-Admin-Key", "X-API-Key", "X-Request-ID", "Content-Type", "Prefer"),
+            allow_headers=(
+                "X-Admin-Key",
+                "X-API-Key",
+                "X-Request-ID",
+                "Content-Type",
+                "Prefer",
+                "Idempotency-Key",
+            ),
             expose_headers=_EXPOSED_HEADERS,
         ),
         Middleware(BodyLimit, limit=settings.max_body_bytes),

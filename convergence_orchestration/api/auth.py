@@ -5,21 +5,29 @@ settings allow in development alone, lets every caller administrate; a tenant is
 one there is no saying which tenant it is.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
-from fastapi import Request, Security
+from fastapi import Depends, Request, Security
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from starlette.responses import Response
 
 from convergence_orchestration.api.context import context_of
 from convergence_orchestration.api.services import Services, services_of
-from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
-from convergence_orchestration.keys.model import KeyRecord
+from convergence_orchestration.api.statuses import STATUS
+from convergence_orchestration.errors import ConvergenceError, ErrorCode, PermanentError, TransientError
+from convergence_orchestration.keys.model import KeyRecord, Scope
+from convergence_orchestration.logs import logger
+from convergence_orchestration.tenancy.index import KnownTenant, let_in
+from convergence_orchestration.tenancy.model import TenantId
 
 ADMINISTRATOR = "administrator"
 ANYBODY = "anybody (DISABLE_AUTH)"
+
+_log = logger(__name__)
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -57,7 +65,11 @@ class AdministratorRoute(APIRoute):
 
 
 class TenantRoute(APIRoute):
-    """A route for tenants; `caller_of(request)` is the key that the caller proved to have. Limited by tenant."""
+    """A route for tenants that are let in, limited by tenant.
+
+    `caller_of(request)` is the key that the caller proved to have, `tenant_of(request)` the tenant whose key it is:
+    nothing else in a request says who calls.
+    """
 
     def get_route_handler(self) -> Handler:
         """FastAPI's handler behind the check of X-API-Key and the tenant's limits."""
@@ -66,10 +78,15 @@ class TenantRoute(APIRoute):
         async def answer_tenant(request: Request) -> Response:
             services, context = services_of(request), context_of(request.scope)
             caller = _caller(request, services)
-            request.state.caller = caller
+            tenant = services.tenant_index.get(caller.tenant_id)
             context.tenant_id = caller.tenant_id
-            await services.limits.charge_tenant(caller.tenant_id, context)
-            return await answer(request)
+            plan = tenant.plan if tenant else None
+            await services.limits.charge_tenant(caller.tenant_id, plan, context)
+            if tenant is None:  # it was made a moment ago, or it is gone
+                tenant = await _looked_up(caller.tenant_id, services)
+            request.state.caller, request.state.tenant = caller, let_in(tenant)
+            with for_a_tenant():
+                return await answer(request)
 
         return answer_tenant
 
@@ -84,6 +101,54 @@ def caller_of(request: Request) -> KeyRecord:
     """The record of the key that the calling tenant sent."""
     caller: KeyRecord = request.state.caller
     return caller
+
+
+def tenant_of(request: Request) -> KnownTenant:
+    """The calling tenant, ACTIVE as far as the tenant index knows."""
+    tenant: KnownTenant = request.state.tenant
+    return tenant
+
+
+def needs(scope: Scope) -> Any:  # noqa: ANN401 FastAPI's own type for it
+    """A route's dependency: 403 FORBIDDEN unless the caller's key has this scope."""
+
+    def check(request: Request) -> None:
+        if scope not in caller_of(request).scopes:
+            raise PermanentError(
+                ErrorCode.FORBIDDEN,
+                f"Use a key with the scope {scope}: yours does not have it.",
+                {"scope": str(scope)},
+            )
+
+    return Depends(check)
+
+
+@contextmanager
+def for_a_tenant() -> Iterator[None]:
+    """Say no more than "try again" of what is wrong with the platform: hosts, projects and roles are not a tenant's."""
+    try:
+        yield
+    except ConvergenceError as error:
+        if (
+            STATUS[error.code] < HTTPStatus.INTERNAL_SERVER_ERROR
+            and error.code is not ErrorCode.NOT_BOOTSTRAPPED
+        ):
+            raise
+        _log.error(
+            "A tenant's call failed", code=str(error.code), reason=error.message, details=error.details
+        )
+        raise TransientError(
+            ErrorCode.UNAVAILABLE,
+            "Send it again in a few seconds, and ask the administrators if that does not help: the platform could not "
+            "answer.",
+            retry_after=getattr(error, "retry_after", 5.0),
+        ) from error
+
+
+async def _looked_up(tenant_id: TenantId, services: Services) -> KnownTenant | None:
+    with for_a_tenant():
+        found = await services.blocking(services.tenants.get, tenant_id)
+    return KnownTenant.of(found) if found else None
 
 
 async def _administrator(request: Request, services: Services) -> str:
@@ -103,11 +168,16 @@ def _caller(request: Request, services: Services) -> KeyRecord:
     if key is None:
         raise _unauthorized()
     now = services.clock()
-    if services.index.age(now) > services.settings.key_index_max_age_seconds:
+    settings = services.settings
+    if services.index.age(now) > settings.key_index_max_age_seconds:
         raise TransientError(
             ErrorCode.UNAVAILABLE, "Try again in a few seconds: keys cannot be verified right now."
         )
-    record = services.index.verify(key, services.settings.environment, now)
+    if services.tenant_index.age(now) > settings.tenant_index_max_age_seconds:
+        raise TransientError(
+            ErrorCode.UNAVAILABLE, "Try again in a few seconds: tenants' states cannot be read right now."
+        )
+    record = services.index.verify(key, settings.environment, now)
     if record is None:
         raise _unauthorized()
     return record

@@ -4,7 +4,9 @@ What belongs here: the metrics and their names. Labels hold route templates and 
 bounded whatever callers send.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -14,11 +16,20 @@ _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
+class Index(Protocol):
+    """What is kept in memory and grows old."""
+
+    def age(self, now: datetime) -> float:
+        """Seconds; infinite before it was filled."""
+
+    def __len__(self) -> int: ...
+
+
 class Metrics:
     """The metrics of one API process, in a registry of their own."""
 
-    def __init__(self, index_age: Callable[[], float], index_size: Callable[[], int]) -> None:
-        """`index_age` gives seconds, infinite if the key index was never filled."""
+    def __init__(self, indexes: Mapping[str, Index], clock: Callable[[], datetime]) -> None:
+        """Each of `indexes`, by name, is shown with its age at the time of `clock` and its size."""
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "convergence_http_requests",
@@ -39,14 +50,20 @@ class Metrics:
             ("job",),
             registry=self._registry,
         )
+        for name, index in indexes.items():
+            self._show(name, index, clock)
+
+    def _show(self, name: str, index: Index, clock: Callable[[], datetime]) -> None:
         age = Gauge(
-            "convergence_key_index_age_seconds",
-            "Age in seconds of the key index; infinite if it was never filled.",
+            f"convergence_{name}_index_age_seconds",
+            f"Age in seconds of the {name} index; infinite if it was never filled.",
             registry=self._registry,
         )
-        age.set_function(index_age)
-        size = Gauge("convergence_key_index_keys", "Keys in the key index.", registry=self._registry)
-        size.set_function(index_size)
+        age.set_function(lambda: index.age(clock()))
+        size = Gauge(
+            f"convergence_{name}_index_{name}s", f"What the {name} index holds.", registry=self._registry
+        )
+        size.set_function(lambda: len(index))
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""

@@ -1,4 +1,4 @@
-"""How often a caller may call: the limits of the settings, counted by the `limits` package in memory or in Redis.
+"""How often a caller may call: the limits of plans and settings, counted by the `limits` package in memory or in Redis.
 
 What belongs here: counting and the headers that tell about it. Windows move with the clock, so no burst fits around a
 window's edge. If Redis cannot be asked, this process counts for itself: limits protect the platform, they authorise
@@ -20,6 +20,7 @@ from convergence_orchestration.api.context import RequestContext
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
 from convergence_orchestration.logs import logger
 from convergence_orchestration.settings import Settings
+from convergence_orchestration.tenancy.model import PLAN_LIMITS, Plan
 
 _log = logger(__name__)
 
@@ -51,21 +52,20 @@ class RateLimits:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._tenant = (
-            RateLimitItemPerMinute(settings.tenant_requests_per_minute, namespace="tenant"),
-            RateLimitItemPerHour(settings.tenant_requests_per_hour, namespace="tenant"),
-        )
+        self._tenant = {plan: _items(*requests_allowed(plan, settings)) for plan in Plan}
+        self._any_tenant = _items(settings.tenant_requests_per_minute, settings.tenant_requests_per_hour)
         self._creation = (RateLimitItemPerMinute(settings.tenant_creations_per_minute, namespace="creation"),)
         self._shared = _shared_storage(settings.rate_limit_storage_url)
         self._own = MovingWindowRateLimiter(MemoryStorage())
 
-    async def charge_tenant(self, tenant_id: str, context: RequestContext) -> None:
-        """Count a call of a tenant, and tell its headers to `context`.
+    async def charge_tenant(self, tenant_id: str, plan: Plan | None, context: RequestContext) -> None:
+        """Count a call of a tenant, and tell its headers to `context`; without its plan the settings alone count.
 
         Raises:
             TransientError: RATE_LIMITED.
         """
-        await self._charge(self._tenant, tenant_id, context)
+        items = self._any_tenant if plan is None else self._tenant[plan]
+        await self._charge(items, tenant_id, context)
 
     async def charge_tenant_creation(self, administrator: str, context: RequestContext) -> None:
         """Count a tenant asked for by this administrator, and tell its headers to `context`.
@@ -97,6 +97,22 @@ class RateLimits:
                 kind=type(error).__name__,
             )
             return _count(self._own, items, who)
+
+
+def requests_allowed(plan: Plan, settings: Settings) -> tuple[int, int]:
+    """Requests a minute and an hour: what the plan allows, and at most what the settings do."""
+    limits = PLAN_LIMITS[plan]
+    return (
+        min(limits.requests_per_minute, settings.tenant_requests_per_minute),
+        min(limits.requests_per_hour, settings.tenant_requests_per_hour),
+    )
+
+
+def _items(a_minute: int, an_hour: int) -> tuple[RateLimitItem, ...]:
+    return (
+        RateLimitItemPerMinute(a_minute, namespace="tenant"),
+        RateLimitItemPerHour(an_hour, namespace="tenant"),
+    )
 
 
 def _count(limiter: MovingWindowRateLimiter, items: Sequence[RateLimitItem], who: str) -> Allowance:

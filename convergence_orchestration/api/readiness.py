@@ -1,4 +1,4 @@
-"""Whether what the API needs is there: the key index, Dagster, BigQuery, each with how old the answer is.
+"""Whether what the API needs is there: the indexes, Dagster, BigQuery, each with how old the answer is.
 
 What belongs here: the looks and for how long their answers count. A look that fails or takes too long is `unknown`
 or `unhealthy`, never healthy.
@@ -19,6 +19,7 @@ from convergence_orchestration.errors import ConvergenceError
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.keys.index import KeyIndex
 from convergence_orchestration.settings import Settings
+from convergence_orchestration.tenancy.index import TenantIndex
 from convergence_orchestration.warehouse.model import CENTRAL_DATASET
 
 CACHED_SECONDS = 3.0
@@ -98,6 +99,27 @@ class Probe:
         return Look(ended, (ended - began) * 1000, reason, is_unknown)
 
 
+@dataclass(frozen=True)
+class FollowedCheck:
+    """Whether an index is young enough for tenants' calls to be answered; `max_age` is in seconds."""
+
+    followed: str
+    age: Callable[[datetime], float]
+    max_age: float
+
+    def check(self, now: datetime) -> Check:
+        """The index as the answer shows it."""
+        age = self.age(now)
+        if math.isinf(age):
+            return Check(
+                status="unknown", age_seconds=None, reason=f"The {self.followed} has not been read yet."
+            )
+        if age > self.max_age:
+            reason = f"The {self.followed} could not be read for {age:.0f} s; tenants' calls get 503."
+            return Check(status="unhealthy", age_seconds=round(age, 3), reason=reason)
+        return Check(status="healthy", age_seconds=round(age, 3))
+
+
 class ReadinessChecks:
     """The readiness of one API process."""
 
@@ -105,12 +127,15 @@ class ReadinessChecks:
         self,
         settings: Settings,
         index: KeyIndex,
+        tenant_index: TenantIndex,
         dagster: DagsterClient,
         bigquery: BigQuery,
         clock: Callable[[], datetime],
     ) -> None:
-        self._max_age = settings.key_index_max_age_seconds
-        self._index = index
+        self._keys = FollowedCheck("key ledger", index.age, settings.key_index_max_age_seconds)
+        self._tenants = FollowedCheck(
+            "list of tenants", tenant_index.age, settings.tenant_index_max_age_seconds
+        )
         self._clock = clock
 
         threads = anyio.CapacityLimiter(_THREADS)
@@ -126,7 +151,11 @@ class ReadinessChecks:
 
     async def now(self) -> Readiness:
         """All checks, side by side."""
-        checks: dict[str, Check] = {"key_index": self.key_index()}
+        now = self._clock()
+        checks: dict[str, Check] = {
+            "key_index": self._keys.check(now),
+            "tenant_index": self._tenants.check(now),
+        }
 
         async def run(name: str, probe: Probe) -> None:
             checks[name] = await probe.check()
@@ -136,13 +165,3 @@ class ReadinessChecks:
             group.start_soon(run, "bigquery", self._bigquery)
         is_ready = all(check.status == "healthy" for check in checks.values())
         return Readiness(status="ready" if is_ready else "not_ready", checks=checks)
-
-    def key_index(self) -> Check:
-        """Whether the key index is young enough for tenants' calls to be answered."""
-        age = self._index.age(self._clock())
-        if math.isinf(age):
-            return Check(status="unknown", age_seconds=None, reason="The key ledger has not been read yet.")
-        if age > self._max_age:
-            reason = f"The key ledger could not be read for {age:.0f} s; tenants' calls get 503."
-            return Check(status="unhealthy", age_seconds=round(age, 3), reason=reason)
-        return Check(status="healthy", age_seconds=round(age, 3))

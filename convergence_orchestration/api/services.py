@@ -1,4 +1,4 @@
-"""What the calls work with: clients, stores and the key index of one API process, opened and closed together.
+"""What the calls work with: clients, stores and the indexes of one API process, opened and closed together.
 
 What belongs here: putting them together. Nothing is asked of any of them before the application starts, and start-up
 waits for none: what cannot be reached is told by /health/ready.
@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -20,7 +21,7 @@ from convergence_orchestration.api.key_source import LedgerOnceBootstrapped
 from convergence_orchestration.api.metrics import Metrics
 from convergence_orchestration.api.rate_limits import RateLimits
 from convergence_orchestration.api.readiness import ReadinessChecks
-from convergence_orchestration.api.tenant_profiles import TenantProfiles
+from convergence_orchestration.following import Follower
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.clients import bigquery_client, kms_client, secret_manager_client
 from convergence_orchestration.gcp.kms import Kms
@@ -29,6 +30,8 @@ from convergence_orchestration.keys.follower import LedgerFollower
 from convergence_orchestration.keys.index import KeyIndex
 from convergence_orchestration.keys.ledger import KeyLedger
 from convergence_orchestration.settings import Settings
+from convergence_orchestration.tenancy.follower import TenantFollower, read_profiles
+from convergence_orchestration.tenancy.index import TenantIndex
 from convergence_orchestration.tenancy.registry import Tenants
 from convergence_orchestration.tenancy.requests import TenantRequests
 from convergence_orchestration.warehouse.bootstrap import needs_bootstrap
@@ -43,6 +46,7 @@ class Standing:
 
     settings: Settings
     index: KeyIndex
+    tenant_index: TenantIndex
     metrics: Metrics
     limits: RateLimits
     clock: Callable[[], datetime]
@@ -58,6 +62,8 @@ class Services:
     limits: RateLimits
     index: KeyIndex
     follower: LedgerFollower
+    tenant_index: TenantIndex
+    tenant_follower: TenantFollower
     dagster: DagsterClient
     admin: AdminAccess
     bigquery: BigQuery
@@ -65,7 +71,6 @@ class Services:
     tenants: Tenants
     requests: TenantRequests
     ledger: KeyLedger
-    profiles: TenantProfiles
     readiness: ReadinessChecks
     threads: anyio.CapacityLimiter
 
@@ -92,17 +97,20 @@ def utc_now() -> datetime:
 
 @asynccontextmanager
 async def opened(standing: Standing) -> AsyncIterator[Services]:
-    """The services, with the key index being followed, until the block is left."""
+    """The services, with the indexes being followed, until the block is left."""
     settings = standing.settings
     with _google(settings) as google:
         # Dagster is an address of ours: no proxy of the environment stands before it
         async with httpx.AsyncClient(trust_env=False) as http:
             services = _services(standing, google, DagsterClient(http, settings.dagster_base_url))
-            services.follower.start()
+            followers: tuple[Follower, ...] = (services.follower, services.tenant_follower)
+            for follower in followers:
+                follower.start()
             try:
                 yield services
             finally:
-                await anyio.to_thread.run_sync(services.follower.stop)
+                for follower in followers:
+                    await anyio.to_thread.run_sync(follower.stop)
 
 
 @dataclass(frozen=True)
@@ -140,6 +148,13 @@ def _services(standing: Standing, google: _Google, dagster: DagsterClient) -> Se
         limits=standing.limits,
         index=index,
         follower=LedgerFollower(source, index, interval=settings.key_index_refresh_seconds, clock=clock),
+        tenant_index=standing.tenant_index,
+        tenant_follower=TenantFollower(
+            partial(read_profiles, google.bigquery),
+            standing.tenant_index,
+            interval=settings.tenant_index_refresh_seconds,
+            clock=clock,
+        ),
         dagster=dagster,
         admin=AdminAccess(settings, google.secrets),
         bigquery=google.bigquery,
@@ -147,7 +162,6 @@ def _services(standing: Standing, google: _Google, dagster: DagsterClient) -> Se
         tenants=tenants,
         requests=TenantRequests(google.bigquery),
         ledger=ledger,
-        profiles=TenantProfiles(tenants.get, settings.key_index_max_age_seconds, clock),
-        readiness=ReadinessChecks(settings, index, dagster, google.bigquery, clock),
+        readiness=ReadinessChecks(settings, index, standing.tenant_index, dagster, google.bigquery, clock),
         threads=anyio.CapacityLimiter(GOOGLE_CALLS_AT_ONCE),
     )

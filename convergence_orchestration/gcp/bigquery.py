@@ -183,11 +183,15 @@ class BigQuery:
                 )
             )
 
-    def query(
-        self, sql: str, params: Parameters = (), *, dataset_id: str | None = None
-    ) -> list[bigquery.Row]:
-        """The rows of a reading statement; a table without a dataset in its name is one of `dataset_id`."""
-        config = self._config(params, dataset_id)
+    def query(self, sql: str, params: Parameters = ()) -> list[bigquery.Row]:
+        """The rows of a reading statement."""
+        return self._rows(sql, self._config(params))
+
+    def query_in(self, dataset_id: str, sql: str, params: Parameters = ()) -> list[bigquery.Row]:
+        """The rows of a reading statement, in which a table without a dataset in its name is one of `dataset_id`."""
+        return self._rows(sql, self._config(params, dataset_id))
+
+    def _rows(self, sql: str, config: bigquery.QueryJobConfig) -> list[bigquery.Row]:
         with self._translated("querying"):
             rows = self.client.query_and_wait(
                 sql,
@@ -199,20 +203,20 @@ class BigQuery:
             )
             return list(rows)
 
-    def execute(
-        self,
-        sql: str,
-        params: Parameters = (),
-        *,
-        dataset_id: str | None = None,
-        job_name: str | None = None,
-    ) -> int:
-        """Run a changing statement exactly once, however often its request is repeated; rows affected (0 for DDL).
+    def execute(self, sql: str, params: Parameters = ()) -> int:
+        """Run a changing statement exactly once, however often its request is repeated; rows affected (0 for DDL)."""
+        return self._affected(sql, self._config(params), None)
 
-        A table without a dataset in its name is one of `dataset_id`. A statement with a `job_name` runs once whoever runs
-        it, see `jobs_once`; the answer is then what its one run affected.
+    def execute_in(
+        self, dataset_id: str, sql: str, params: Parameters = (), job_name: str | None = None
+    ) -> int:
+        """The same, where a table without a dataset in its name is one of `dataset_id`.
+
+        A statement with a `job_name` runs once whoever runs it, see `jobs_once`; the answer is what its one run affected.
         """
-        config = self._config(params, dataset_id)
+        return self._affected(sql, self._config(params, dataset_id), job_name)
+
+    def _affected(self, sql: str, config: bigquery.QueryJobConfig, job_name: str | None) -> int:
         with self._translated("running a statement"):
             job = run_once(self.client, partial(self._start_query, sql, config), self._retry, job_name)
         return int(job.num_dml_affected_rows or 0)
@@ -268,7 +272,7 @@ class BigQuery:
             run_once(self.client, partial(self._start_query, sql, config), self._retry)
         self._expire(destination, expires_at)
 
-    def _config(self, params: Parameters, dataset_id: str | None) -> bigquery.QueryJobConfig:
+    def _config(self, params: Parameters, dataset_id: str | None = None) -> bigquery.QueryJobConfig:
         config = bigquery.QueryJobConfig(query_parameters=list(params))
         if dataset_id is not None:
             config.default_dataset = bigquery.DatasetReference(self.project, dataset_id)

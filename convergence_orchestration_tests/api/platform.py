@@ -3,13 +3,14 @@
 What belongs here: starting it, and the jobs that the stand-in plays with our own functions.
 """
 
+import math
 import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict
 
@@ -21,6 +22,7 @@ from pydantic import SecretStr
 
 from convergence_orchestration.api.app import create_app
 from convergence_orchestration.api.services import Services
+from convergence_orchestration.following import FollowedIndex
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.clients import bigquery_client, kms_client
 from convergence_orchestration.gcp.kms import Kms
@@ -41,6 +43,7 @@ from convergence_orchestration.tenancy.model import (
     RequestId,
     RequestState,
     TenantId,
+    TenantState,
     parse_new_tenant,
 )
 from convergence_orchestration.tenancy.onboarding import Onboarding
@@ -120,9 +123,20 @@ class Api:
         return self.call("GET", "/api/v1/tenants/me", headers={"X-API-Key": api_key})
 
     def wait_until_keys_are_known(self) -> None:
-        """Come back when the key index was filled."""
-        while self.call("GET", "/health/ready").json()["checks"]["key_index"]["status"] != "healthy":
+        """Come back when the indexes were filled."""
+        while any(index.age(self.clock()) == math.inf for index in self._indexes()):
             time.sleep(0.05)
+
+    def _indexes(self) -> tuple[FollowedIndex[Any, Any], ...]:
+        return self.services.index, self.services.tenant_index
+
+    def set_state(self, tenant_id: str, state: TenantState) -> None:
+        """Change the tenant's profile, and let this API look at the profiles."""
+        tenants = self.services.tenants
+        tenant = tenants.get(TenantId(tenant_id))
+        assert tenant is not None
+        assert tenants.upsert_profile(replace(tenant, state=state, updated_at=datetime.now(UTC)))
+        self.services.tenant_follower.refresh()
 
     def known_key(self, tenant_id: str, **fields: Any) -> KnownKey:
         """A key that the ledger holds and this API knows, without the steps of issuing it."""
@@ -271,6 +285,8 @@ def patiently(settings: Settings) -> Settings:
         update={
             "key_index_refresh_seconds": 60.0,
             "key_index_max_age_seconds": 3600.0,
+            "tenant_index_refresh_seconds": 60.0,
+            "tenant_index_max_age_seconds": 3600.0,
             "tenant_creations_per_minute": 100_000,
         }
     )

@@ -67,7 +67,7 @@ def test_ready_shows_each_check_with_its_age(api: Api) -> None:
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert body["status"] == "ready"
-    assert body["checks"].keys() == {"key_index", "dagster", "bigquery"}
+    assert body["checks"].keys() == {"key_index", "tenant_index", "dagster", "bigquery"}
     for check in body["checks"].values():
         assert check["status"] == "healthy"
         assert check["age_seconds"] >= 0
@@ -218,6 +218,8 @@ def test_metrics_count_requests_by_route_and_tell_the_index_age(api: Api) -> Non
     assert "convergence_http_request_duration_seconds_bucket" in text
     assert "convergence_key_index_age_seconds " in text
     assert "convergence_key_index_keys " in text
+    assert "convergence_tenant_index_age_seconds " in text
+    assert "convergence_tenant_index_tenants " in text
 
 
 def test_launched_runs_are_counted(api: Api) -> None:

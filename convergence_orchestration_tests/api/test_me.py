@@ -1,9 +1,20 @@
 from datetime import timedelta
 
+import pytest
 from google.cloud.bigquery import ScalarQueryParameter
 
+from convergence_orchestration.api.auth import for_a_tenant
+from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
 from convergence_orchestration.keys.model import Scope
-from convergence_orchestration_tests.api.platform import Api, ControlPlane, assert_is_error, new_tenant_id
+from convergence_orchestration.tenancy.model import TenantState
+from convergence_orchestration_tests.api.platform import (
+    Api,
+    ControlPlane,
+    assert_is_error,
+    new_tenant_id,
+    patiently,
+    served,
+)
 
 
 def test_a_tenant_sees_itself_and_its_key_and_nothing_for_administrators(api: Api) -> None:
@@ -106,4 +117,61 @@ def test_a_tenant_whose_profile_is_gone_gets_404(api: Api, control_plane: Contro
         [ScalarQueryParameter("tenant_id", "STRING", tenant_id)],
     )
 
+    api.services.tenant_follower.refresh()
+
     assert_is_error(api.me(key["api_key"]), 404, "tenant_not_found")
+
+
+@pytest.mark.parametrize("state", [TenantState.SUSPENDED, TenantState.OFFBOARDING])
+def test_a_tenant_that_is_shut_out_gets_403_after_one_look_and_is_let_in_again_when_resumed(
+    api: Api, control_plane: ControlPlane, state: TenantState
+) -> None:
+    tenant_id = control_plane.tenant()
+    key = api.known_key(tenant_id)
+    assert api.me(key["api_key"]).status_code == 200
+
+    api.set_state(tenant_id, state)
+    error = assert_is_error(api.me(key["api_key"]), 403, "tenant_suspended")
+    assert "administrators" in error["message"]
+
+    api.set_state(tenant_id, TenantState.ACTIVE)
+    assert api.me(key["api_key"]).status_code == 200
+
+
+def test_a_tenant_that_is_deleted_gets_404_and_one_that_is_not_ready_409(
+    api: Api, control_plane: ControlPlane
+) -> None:
+    tenant_id = control_plane.tenant()
+    key = api.known_key(tenant_id)
+
+    api.set_state(tenant_id, TenantState.PROVISIONING)
+    assert_is_error(api.me(key["api_key"]), 409, "tenant_not_active")
+
+    api.set_state(tenant_id, TenantState.DELETED)
+    assert_is_error(api.me(key["api_key"]), 404, "tenant_not_found")
+
+
+def test_tenants_states_that_are_too_old_are_not_trusted(api: Api, control_plane: ControlPlane) -> None:
+    key = api.known_key(control_plane.tenant())
+    api.clock.ahead = timedelta(seconds=api.settings.tenant_index_max_age_seconds + 1)
+    api.services.follower.refresh()
+
+    assert_is_error(api.me(key["api_key"]), 503, "unavailable")
+    checks = api.call("GET", "/health/ready").json()["checks"]
+    assert checks["key_index"]["status"] == "healthy"
+    assert checks["tenant_index"]["status"] == "unhealthy"
+    api.clock.ahead *= 0
+    api.services.follower.refresh()
+
+
+def test_a_tenant_is_told_nothing_of_the_platform_when_it_fails() -> None:
+    reason = "Permission denied while querying: grant it with `gcloud projects add-iam-policy-binding p`."
+
+    with pytest.raises(TransientError) as raised, for_a_tenant():
+        raise PermanentError(ErrorCode.PERMISSION_DENIED, reason, {"host": "bigquery"})
+
+    assert raised.value.code is ErrorCode.UNAVAILABLE
+    assert "gcloud" not in raised.value.message
+    assert raised.value.details == {}
+    with pytest.raises(PermanentError, match="yours"), for_a_tenant():
+        raise PermanentError(ErrorCode.NOT_FOUND, "It is yours to correct.")

@@ -5,9 +5,10 @@ import pytest
 from limits.storage import MemoryStorage
 
 from convergence_orchestration.api.context import RequestContext
-from convergence_orchestration.api.rate_limits import RateLimits
+from convergence_orchestration.api.rate_limits import RateLimits, requests_allowed
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
 from convergence_orchestration.settings import load_settings
+from convergence_orchestration.tenancy.model import PLAN_LIMITS, Plan
 
 
 class SharedStorage(MemoryStorage):
@@ -28,7 +29,7 @@ def limits_of(**fields: Any) -> RateLimits:
 
 def charge(limits: RateLimits, tenant_id: str = "acmecorp") -> RequestContext:
     context = RequestContext("r")
-    anyio.run(limits.charge_tenant, tenant_id, context)
+    anyio.run(limits.charge_tenant, tenant_id, None, context)
     return context
 
 
@@ -48,7 +49,7 @@ def test_the_call_over_the_limit_is_refused_and_says_when_to_come_back() -> None
     context = RequestContext("r")
 
     with pytest.raises(TransientError) as raised:
-        anyio.run(limits.charge_tenant, "acmecorp", context)
+        anyio.run(limits.charge_tenant, "acmecorp", Plan.SCALE, context)
 
     assert raised.value.code is ErrorCode.RATE_LIMITED
     assert 0 < raised.value.retry_after <= 60
@@ -104,3 +105,14 @@ def test_a_storage_that_cannot_be_used_is_told_without_its_password(url: str) ->
     assert raised.value.code is ErrorCode.INVALID_SETTINGS
     assert raised.value.message.startswith("RATE_LIMIT_STORAGE_URL is wrong")
     assert "s3cret" not in raised.value.message
+
+
+@pytest.mark.parametrize("plan", Plan)
+def test_a_plan_allows_its_own_number_of_requests_and_the_settings_cap_it(plan: Plan) -> None:
+    limits = PLAN_LIMITS[plan]
+
+    generous = load_settings(_env_file=None, tenant_requests_per_minute=10**6, tenant_requests_per_hour=10**6)
+    strict = load_settings(_env_file=None, tenant_requests_per_minute=2, tenant_requests_per_hour=3)
+
+    assert requests_allowed(plan, generous) == (limits.requests_per_minute, limits.requests_per_hour)
+    assert requests_allowed(plan, strict) == (2, 3)

@@ -1,58 +1,17 @@
-"""What is kept in memory for a while: profiles, looks of readiness, and the ledger before there is one."""
+"""What is kept in memory for a while: looks of readiness, and the ledger before there is one."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import anyio
 import pytest
 
 from convergence_orchestration.api.key_source import LedgerOnceBootstrapped
 from convergence_orchestration.api.readiness import CACHED_FAILURE_SECONDS, CACHED_SECONDS, Probe
-from convergence_orchestration.api.tenant_profiles import TenantProfiles
 from convergence_orchestration.errors import ConvergenceError, ErrorCode, PermanentError, TransientError
 from convergence_orchestration.keys.model import KeyEvent
-from convergence_orchestration.tenancy.model import Tenant, TenantId, TenantState
-from convergence_orchestration_tests.api.test_admission import tenant
 
-ACME = TenantId("acmecorp")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-
-
-class Registry:
-    def __init__(self) -> None:
-        self.found: Tenant | None = tenant(TenantState.ACTIVE)
-        self.now = NOW
-        self.profiles = TenantProfiles(lambda _: self.found, 30, lambda: self.now)
-
-
-def test_a_profile_is_kept_as_long_as_it_is_young_enough() -> None:
-    registry = Registry()
-    assert registry.profiles.fresh(ACME) is None
-
-    registry.profiles.read(ACME)
-
-    assert registry.profiles.fresh(ACME) is registry.found
-    registry.now += timedelta(seconds=31)
-    assert registry.profiles.fresh(ACME) is None
-
-
-def test_a_tenant_that_is_gone_is_forgotten() -> None:
-    registry = Registry()
-    registry.profiles.read(ACME)
-    registry.found = None
-
-    assert registry.profiles.read(ACME) is None
-    assert registry.profiles.fresh(ACME) is None
-
-
-def test_the_profile_read_longest_ago_is_forgotten_when_there_are_too_many() -> None:
-    profiles = TenantProfiles(lambda _: tenant(TenantState.ACTIVE), 30, lambda: NOW, most=2)
-
-    for tenant_id in ("acmecorp", "globex", "initech"):
-        profiles.read(TenantId(tenant_id))
-
-    assert profiles.fresh(ACME) is None
-    assert profiles.fresh(TenantId("globex")) is not None
 
 
 class Ledger:

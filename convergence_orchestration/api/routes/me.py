@@ -2,14 +2,16 @@
 
 from fastapi import APIRouter, Request
 
-from convergence_orchestration.api.auth import TenantRoute, caller_of, tenant_key_header
+from convergence_orchestration.api.auth import TenantRoute, caller_of, tenant_key_header, tenant_of
 from convergence_orchestration.api.bodies import KeyFacts, Me, OwnLimits
+from convergence_orchestration.api.rate_limits import requests_allowed
 from convergence_orchestration.api.services import services_of
 from convergence_orchestration.api.statuses import documented
-from convergence_orchestration.errors import ErrorCode, PermanentError
+from convergence_orchestration.errors import ErrorCode
 from convergence_orchestration.keys.model import KeyRecord
 from convergence_orchestration.settings import Settings
-from convergence_orchestration.tenancy.model import PLAN_LIMITS, Tenant
+from convergence_orchestration.tenancy.index import KnownTenant
+from convergence_orchestration.tenancy.model import PLAN_LIMITS
 
 router = APIRouter(
     prefix="/api/v1/tenants",
@@ -27,21 +29,14 @@ router = APIRouter(
     ),
 )
 async def me(request: Request) -> Me:
-    """The tenant that the key belongs to; its profile may be as old as the key index may be."""
-    services, caller = services_of(request), caller_of(request)
-    tenant = services.profiles.fresh(caller.tenant_id)
-    if tenant is None:
-        tenant = await services.blocking(services.profiles.read, caller.tenant_id)
-    if tenant is None:
-        raise PermanentError(
-            ErrorCode.TENANT_NOT_FOUND, "Ask the administrators: your tenant is not there any more."
-        )
-    return own_facts(tenant, caller, services.settings)
+    """The tenant that the key belongs to; its profile may be as old as the tenant index may be."""
+    return own_facts(tenant_of(request), caller_of(request), services_of(request).settings)
 
 
-def own_facts(tenant: Tenant, caller: KeyRecord, settings: Settings) -> Me:
+def own_facts(tenant: KnownTenant, caller: KeyRecord, settings: Settings) -> Me:
     """What a tenant sees of itself."""
     plan = PLAN_LIMITS[tenant.plan]
+    a_minute, an_hour = requests_allowed(tenant.plan, settings)
     return Me(
         tenant_id=tenant.tenant_id,
         state=tenant.state,
@@ -50,8 +45,8 @@ def own_facts(tenant: Tenant, caller: KeyRecord, settings: Settings) -> Me:
         plan=tenant.plan,
         created_at=tenant.created_at,
         limits=OwnLimits(
-            requests_per_minute=settings.tenant_requests_per_minute,
-            requests_per_hour=settings.tenant_requests_per_hour,
+            requests_per_minute=a_minute,
+            requests_per_hour=an_hour,
             runs_per_day=plan.runs_per_day,
             concurrent_runs=plan.concurrent_runs,
         ),
