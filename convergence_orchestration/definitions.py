@@ -16,6 +16,7 @@ from convergence_orchestration.settings import Settings, load_settings
 from convergence_orchestration.tenancy.assets import tenant_assets
 from convergence_orchestration.tenancy.by_hand.jobs import tenancy_forms
 from convergence_orchestration.tenancy.jobs import tenancy_jobs
+from convergence_orchestration.tenancy.pipelines.jobs import pipeline_jobs
 from convergence_orchestration.tenancy.resources import tenancy_resources
 from convergence_orchestration.tenancy.schedules import tenancy_schedules
 from convergence_orchestration.tenancy.sensors import tenancy_sensors
@@ -31,7 +32,7 @@ def build_definitions(
     return dg.Definitions(
         assets=[*warehouse_assets(), *tenant_assets()],
         asset_checks=warehouse_checks(),
-        jobs=[*warehouse_jobs(), *tenancy_jobs(), *tenancy_forms(), *key_jobs()],
+        jobs=[*warehouse_jobs(), *tenancy_jobs(), *tenancy_forms(), *pipeline_jobs(), *key_jobs()],
         sensors=tenancy_sensors(),
         schedules=tenancy_schedules(),
         resources={

@@ -20,7 +20,7 @@ from convergence_orchestration.api.context import RequestContexts
 from convergence_orchestration.api.failures import Defects, add_error_answers
 from convergence_orchestration.api.metrics import Metrics
 from convergence_orchestration.api.rate_limits import RateLimits
-from convergence_orchestration.api.routes import api_keys, bootstrap, health, me, tenants
+from convergence_orchestration.api.routes import api_keys, bootstrap, health, me, pipeline_runs, tenants
 from convergence_orchestration.api.services import Standing, opened, utc_now
 from convergence_orchestration.errors import PermanentError
 from convergence_orchestration.keys import admin
@@ -99,7 +99,7 @@ def _assembled(settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
     )
     app.state.settings = settings
     add_error_answers(app)
-    for routes in (health, bootstrap, tenants, api_keys, me):
+    for routes in (health, bootstrap, tenants, api_keys, me, pipeline_runs):
         app.include_router(routes.router)
     return app
 

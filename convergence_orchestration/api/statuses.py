@@ -71,6 +71,18 @@ ADMINISTRATION_ERRORS = (
 """What every call about tenants and keys can answer an administrator with."""
 
 
+OWN_TENANT_ERRORS = (
+    ErrorCode.UNAUTHORIZED,
+    ErrorCode.FORBIDDEN,
+    ErrorCode.TENANT_SUSPENDED,
+    ErrorCode.TENANT_NOT_FOUND,
+    ErrorCode.TENANT_NOT_ACTIVE,
+    ErrorCode.RATE_LIMITED,
+    ErrorCode.UNAVAILABLE,
+)
+"""What every call of a tenant can be answered with."""
+
+
 def documented(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
     """FastAPI's `responses` for the errors a call can answer with, each with its codes."""
     responses: dict[int | str, dict[str, Any]] = {}

@@ -12,8 +12,6 @@ from convergence_orchestration_tests.api.platform import (
     ControlPlane,
     assert_is_error,
     new_tenant_id,
-    patiently,
-    served,
 )
 
 

@@ -1,17 +1,24 @@
-"""GET /tenants/me: the calling tenant's own profile and what it may know of its key; nothing of anybody else."""
+"""GET /tenants/me and below: the calling tenant's profile, key, usage and tables; nothing of anybody else."""
 
-from fastapi import APIRouter, Request
+from datetime import timedelta
+from typing import Annotated
 
-from convergence_orchestration.api.auth import TenantRoute, caller_of, tenant_key_header, tenant_of
+from fastapi import APIRouter, Query, Request
+
+from convergence_orchestration.api.auth import TenantRoute, caller_of, needs, tenant_key_header, tenant_of
 from convergence_orchestration.api.bodies import KeyFacts, Me, OwnLimits
+from convergence_orchestration.api.own_bodies import OwnTables, OwnUsage, RequestLimits
+from convergence_orchestration.api.own_usage import days_of, quota_of, tables_of
 from convergence_orchestration.api.rate_limits import requests_allowed
 from convergence_orchestration.api.services import services_of
-from convergence_orchestration.api.statuses import documented
+from convergence_orchestration.api.statuses import OWN_TENANT_ERRORS, documented
 from convergence_orchestration.errors import ErrorCode
-from convergence_orchestration.keys.model import KeyRecord
+from convergence_orchestration.keys.model import KeyRecord, Scope
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.index import KnownTenant
 from convergence_orchestration.tenancy.model import PLAN_LIMITS
+from convergence_orchestration.tenancy.pipelines.usage import WINDOW, UsageDays
+from convergence_orchestration.warehouse.model import tenant_dataset
 
 router = APIRouter(
     prefix="/api/v1/tenants",
@@ -24,13 +31,51 @@ router = APIRouter(
 @router.get(
     "/me",
     summary="Who am I?",
-    responses=documented(
-        ErrorCode.UNAUTHORIZED, ErrorCode.TENANT_NOT_FOUND, ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE
-    ),
+    responses=documented(*OWN_TENANT_ERRORS),
 )
 async def me(request: Request) -> Me:
     """The tenant that the key belongs to; its profile may be as old as the tenant index may be."""
     return own_facts(tenant_of(request), caller_of(request), services_of(request).settings)
+
+
+@router.get(
+    "/me/usage",
+    summary="What have I used?",
+    dependencies=[needs(Scope.USAGE_READ)],
+    responses=documented(*OWN_TENANT_ERRORS, ErrorCode.INVALID_ARGUMENT),
+)
+async def usage(
+    request: Request,
+    days: Annotated[int, Query(ge=1, le=366, description="How many days, today included.")] = 7,
+) -> OwnUsage:
+    """Today's counts, the plan's limits and when they reset, and the days before."""
+    services, tenant = services_of(request), tenant_of(request)
+    now = services.clock()
+    counted = UsageDays(services.bigquery, tenant.tenant_id)
+    asked = timedelta(days=days - 1)
+    # live runs are told of the whole window, however few days are asked for
+    found = await services.blocking(counted.recent, now, max(asked, WINDOW))
+    a_minute, an_hour = requests_allowed(tenant.plan, services.settings)
+    return OwnUsage(
+        tenant_id=tenant.tenant_id,
+        plan=tenant.plan,
+        quota=quota_of(found, PLAN_LIMITS[tenant.plan], now),
+        requests=RequestLimits(a_minute=a_minute, an_hour=an_hour),
+        days=[day for day in days_of(found) if day.day >= now.date() - asked],
+    )
+
+
+@router.get(
+    "/me/tables",
+    summary="What tables have I?",
+    dependencies=[needs(Scope.TABLES_READ)],
+    responses=documented(*OWN_TENANT_ERRORS),
+)
+async def tables(request: Request) -> OwnTables:
+    """The tables of the caller's own dataset with their columns and how many rows they have."""
+    services, dataset_id = services_of(request), tenant_dataset(tenant_of(request).tenant_id)
+    found = await services.blocking(tables_of, services.bigquery, dataset_id)
+    return OwnTables(dataset_id=dataset_id, tables=found)
 
 
 def own_facts(tenant: KnownTenant, caller: KeyRecord, settings: Settings) -> Me:
