@@ -130,6 +130,12 @@ class Api:
     def _indexes(self) -> tuple[FollowedIndex[Any, Any], ...]:
         return self.services.index, self.services.tenant_index
 
+    def go_ahead(self, time: timedelta) -> None:
+        """Let `time` go by, with the looks that are due then."""
+        self.clock.ahead = time
+        self.services.follower.refresh()
+        self.services.tenant_follower.refresh()
+
     def set_state(self, tenant_id: str, state: TenantState) -> None:
         """Change the tenant's profile, and let this API look at the profiles."""
         tenants = self.services.tenants

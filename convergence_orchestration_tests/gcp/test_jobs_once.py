@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -6,6 +7,7 @@ from google.api_core.exceptions import BadRequest, Conflict
 from google.api_core.retry import Retry
 from google.cloud import bigquery
 
+from convergence_orchestration.errors import PermanentError
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.clients import bigquery_client
 from convergence_orchestration.gcp.jobs_once import run_once
@@ -89,3 +91,46 @@ def test_a_statement_whose_first_answer_was_lost_runs_once(settings: Settings) -
 
     assert job.num_dml_affected_rows == 1
     assert warehouse.count_rows("tries", "counted") == 1
+
+
+def test_a_named_statement_runs_once_however_many_run_it_at_once(settings: Settings) -> None:
+    warehouse = BigQuery(bigquery_client(settings))
+    warehouse.create_dataset("named", description="Of this test.", labels={})
+    warehouse.execute("CREATE TABLE named.counted (n INT64)")
+    insert = "INSERT INTO counted (n) VALUES (1)"
+
+    for number in range(3):
+        with ThreadPoolExecutor(4) as threads:
+            affected = list(
+                threads.map(lambda _: warehouse.execute_in("named", insert, (), f"name_{number}"), range(4))  # noqa: B023
+            )
+        assert affected == [1] * 4
+
+    assert warehouse.count_rows("named", "counted") == 3
+    assert [row["n"] for row in warehouse.query_in("named", "SELECT n FROM counted")] == [1] * 3
+
+
+def test_a_name_under_which_a_job_has_failed_is_counted_on(settings: Settings) -> None:
+    warehouse = BigQuery(bigquery_client(settings))
+    warehouse.create_dataset("named", description="Of this test.", labels={})
+    insert = "INSERT INTO counted (n) VALUES (1)"
+    with pytest.raises(PermanentError):
+        warehouse.execute_in("named", insert, (), "name")
+    warehouse.execute("CREATE TABLE named.counted (n INT64)")
+
+    assert warehouse.execute_in("named", insert, (), "name") == 1
+    assert warehouse.execute_in("named", insert, (), "name") == 1
+    assert warehouse.count_rows("named", "counted") == 1
+
+
+def test_rows_are_listed_with_the_columns_asked_for(settings: Settings) -> None:
+    warehouse = BigQuery(bigquery_client(settings))
+    warehouse.create_dataset("listed", description="Of this test.", labels={})
+    warehouse.execute("CREATE TABLE listed.rows (n INT64, word STRING, unasked STRING)")
+    warehouse.execute("INSERT INTO listed.rows VALUES (1, 'one', 'x'), (2, NULL, 'y')")
+    columns = [bigquery.SchemaField("n", "INT64"), bigquery.SchemaField("word", "STRING")]
+
+    rows = warehouse.list_rows("listed", "rows", columns)
+
+    listed = sorted((dict(row.items()) for row in rows), key=lambda row: int(row["n"]))
+    assert listed == [{"n": 1, "word": "one"}, {"n": 2, "word": None}]

@@ -38,11 +38,9 @@ class UsageDays:
         self._dataset_id = tenant_dataset(tenant_id)
 
     def recent(self, now: datetime, back: timedelta = WINDOW) -> Usage:
-        """The days from `back` before the day of `now` up to that day."""
+        """The days from `back` before the day of `now` on."""
         today = now.date()
-        rows = self._bigquery.query_in(
-            self._dataset_id, _SINCE, [_day("since", today - back), _day("day", today)]
-        )
+        rows = self._bigquery.query_in(self._dataset_id, _SINCE, [_day("since", today - back)])
         return Usage(today, tuple(map(_usage_day, rows)))
 
     def open(self, now: datetime) -> None:
@@ -61,6 +59,7 @@ class UsageDays:
         """Count `run` and give it a place; False, and nothing changed, if it is counted or the plan has none left."""
         parameters = [
             *self._about(run, now),
+            _day("day", now.date()),
             ScalarQueryParameter("runs_per_day", "INT64", limits.runs_per_day),
             ScalarQueryParameter("concurrent_runs", "INT64", limits.concurrent_runs),
         ]
@@ -80,11 +79,9 @@ class UsageDays:
         return self._bigquery.execute_in(self._dataset_id, _WITHDRAW, self._about(run, now)) > 0
 
     def _about(self, run: PipelineRunId, now: datetime) -> list[ScalarQueryParameter]:
-        today = now.date()
         return [
             ScalarQueryParameter("run", "STRING", run),
-            _day("day", today),
-            _day("since", today - WINDOW),
+            _day("since", now.date() - WINDOW),
             _time(now),
         ]
 

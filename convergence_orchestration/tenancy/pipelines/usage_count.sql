@@ -15,10 +15,10 @@ WHERE
   AND @concurrent_runs > (
     SELECT SUM(IFNULL(ARRAY_LENGTH(each_day.live_runs), 0))
     FROM usage_daily AS each_day
-    WHERE each_day.usage_date BETWEEN @since AND @day
+    WHERE each_day.usage_date >= @since
   )
   AND NOT EXISTS (
     SELECT 1
     FROM usage_daily AS each_day, UNNEST(each_day.admitted_runs) AS admitted
-    WHERE each_day.usage_date BETWEEN @since AND @day AND admitted = @run
+    WHERE each_day.usage_date >= @since AND admitted = @run
   )

@@ -6,5 +6,5 @@ SET
   live_runs = IFNULL(ARRAY(SELECT live FROM UNNEST(live_runs) AS live WHERE live != @run), []),
   updated_at = @now
 WHERE
-  usage_date BETWEEN @since AND @day
+  usage_date >= @since
   AND EXISTS (SELECT 1 FROM UNNEST(live_runs) AS live WHERE live = @run)
