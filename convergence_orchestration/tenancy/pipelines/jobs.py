@@ -71,7 +71,7 @@ def run_pipeline(
     context.add_output_metadata(
         {
             "pipeline_run_id": dg.MetadataValue.text(done.pipeline_run_id),
-            "state": dg.MetadataValue.text(done.state),
+            "state": dg.MetadataValue.text(str(done.state)),
             "rows_written": dg.MetadataValue.int(done.rows_written),
         }
     )

@@ -24,12 +24,16 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield one
 
 
+def run_config(tenant_id: str, **config: object) -> dict[str, object]:
+    values = {"tenant_id": tenant_id, "pipeline_run_id": run(1), "tables": ["step_logs"], **config}
+    return {"ops": {"run_pipeline": {"config": values}}}
+
+
 def executed(
     project: Settings, instance: dg.DagsterInstance, tenant_id: str, **config: object
 ) -> dg.ExecuteInProcessResult:
-    values = {"tenant_id": tenant_id, "pipeline_run_id": run(1), "tables": ["step_logs"], **config}
     return tenant_pipeline.execute_in_process(
-        run_config={"ops": {"run_pipeline": {"config": values}}},
+        run_config=run_config(tenant_id, **config),
         resources={"bigquery": settings_resources(project)["bigquery"]},
         instance=instance,
         tags={PIPELINE_RUN_TAG: run(1)},
@@ -78,7 +82,10 @@ def test_of_two_runs_for_one_pipeline_run_the_older_one_does_it(
 ) -> None:
     admit(bigquery, own)
     older = instance.create_run_for_job(
-        tenant_pipeline, tags={PIPELINE_RUN_TAG: run(1)}, status=dg.DagsterRunStatus.STARTED
+        tenant_pipeline,
+        run_config=run_config(own),
+        tags={PIPELINE_RUN_TAG: run(1)},
+        status=dg.DagsterRunStatus.STARTED,
     )
 
     code, message = failure(executed(project, instance, own))
