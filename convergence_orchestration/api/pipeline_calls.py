@@ -73,7 +73,7 @@ class PipelineCalls:
 
         Raises:
             TransientError: QUOTA_EXCEEDED; or DAGSTER_UNAVAILABLE, UNAVAILABLE: nothing was counted or begun.
-            PermanentError: FAILED_PRECONDITION if the key stood for something else.
+            PermanentError: IDEMPOTENCY_KEY_REUSED if the key stood for something else.
         """
         blocking = self._services.blocking
         if self._wanted.is_keyed:
@@ -93,7 +93,7 @@ class PipelineCalls:
         asked = self._wanted.asked
         if (known.pipeline, known.parameters) != (asked.pipeline, parameters_as_json(asked)):
             raise PermanentError(
-                ErrorCode.FAILED_PRECONDITION,
+                ErrorCode.IDEMPOTENCY_KEY_REUSED,
                 "Send another Idempotency-Key: this one stood for a run with other parameters.",
                 {"pipeline_run_id": known.pipeline_run_id},
             )

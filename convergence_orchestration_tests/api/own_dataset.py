@@ -1,17 +1,16 @@
 """A tenant with its own dataset, and its calls to an API under test."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
 from convergence_orchestration.keys.model import ALL_SCOPES, Scope
-from convergence_orchestration.tenancy.model import Plan, TenantId, new_request_id, parse_new_tenant
+from convergence_orchestration.tenancy.model import TenantId
 from convergence_orchestration.tenancy.pipelines.history import RunHistory
 from convergence_orchestration.tenancy.pipelines.usage import UsageDays
-from convergence_orchestration.tenancy.provisioning import provision
-from convergence_orchestration_tests.api.platform import Api, ControlPlane, new_tenant_id
+from convergence_orchestration_tests.api.platform import Api, ControlPlane
+from convergence_orchestration_tests.tenancy.pipelines.builders import make_dataset
 
 RUNS = "/api/v1/tenants/me/pipeline-runs"
 
@@ -52,8 +51,8 @@ def own_calls(api: Api, tenant_id: TenantId, scopes: tuple[Scope, ...] = ALL_SCO
     return OwnCalls(api, tenant_id, api.known_key(tenant_id, scopes=scopes)["api_key"])
 
 
-def provisioned(plane: ControlPlane, plan: Plan = Plan.STARTER) -> TenantId:
-    """An ACTIVE tenant with its dataset and tables."""
-    asked = parse_new_tenant(new_tenant_id(), plan=plan)
-    provision(plane.bigquery, new_request_id(), asked, datetime.now(UTC))
-    return asked.tenant_id
+def provisioned(plane: ControlPlane) -> TenantId:
+    """An ACTIVE tenant on the plan STARTER with its dataset and tables."""
+    tenant_id = TenantId(plane.tenant())
+    make_dataset(plane.bigquery, tenant_id)
+    return tenant_id

@@ -10,12 +10,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict
 
 import httpx
 import uvicorn
+from convergence_orchestration.tenancy.onboarding import Onboarding
 from fastapi import FastAPI
 from google.cloud.bigquery import ArrayQueryParameter
 from pydantic import SecretStr
@@ -46,9 +47,8 @@ from convergence_orchestration.tenancy.model import (
     TenantState,
     parse_new_tenant,
 )
-from convergence_orchestration.tenancy.onboarding import Onboarding
 from convergence_orchestration.tenancy.provisioning import activate
-from convergence_orchestration.tenancy.registry import Tenants
+from convergence_orchestration.tenancy.registry import StateChange, Tenants
 from convergence_orchestration.tenancy.requests import TenantRequests
 from convergence_orchestration.warehouse.bootstrap import NOTHING_REMOVED, ensure_dataset, ensure_tables
 from convergence_orchestration.warehouse.catalogue import central_tables, tenant_tables
@@ -138,10 +138,11 @@ class Api:
 
     def set_state(self, tenant_id: str, state: TenantState) -> None:
         """Change the tenant's profile, and let this API look at the profiles."""
-        tenants = self.services.tenants
-        tenant = tenants.get(TenantId(tenant_id))
-        assert tenant is not None
-        assert tenants.upsert_profile(replace(tenant, state=state, updated_at=datetime.now(UTC)))
+        now = datetime.now(UTC)
+        change = StateChange(
+            TenantId(tenant_id), "req_" + "z" * 26, now, frozenset(TenantState) - {state}, state
+        )
+        assert self.services.tenants.change_state(change, now)
         self.services.tenant_follower.refresh()
 
     def known_key(self, tenant_id: str, **fields: Any) -> KnownKey:

@@ -174,7 +174,7 @@ def test_the_same_idempotency_key_is_the_same_run(mine: OwnCalls, dagster: Dagst
     assert first.json() == again.json()
     assert len(dagster.launches) == 1
     other = {"pipeline": "data_quality", "parameters": {"max_age_hours": 1}}
-    assert_is_error(mine.start(other, "nightly-1"), 409, "failed_precondition")
+    assert_is_error(mine.start(other, "nightly-1"), 409, "idempotency_key_reused")
     assert (
         mine.start(idempotency_key="nightly-2").json()["pipeline_run_id"] != first.json()["pipeline_run_id"]
     )

@@ -11,8 +11,8 @@ from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.follower import TenantFollower, read_profiles
 from convergence_orchestration.tenancy.index import KnownTenant, TenantIndex, let_in
 from convergence_orchestration.tenancy.model import Plan, TenantId, TenantState
-from convergence_orchestration.tenancy.registry import Tenants
-from convergence_orchestration_tests.tenancy.builders import seconds, tenant
+from convergence_orchestration.tenancy.registry import StateChange, Tenants
+from convergence_orchestration_tests.tenancy.builders import SECOND, seconds, tenant
 
 ACME = TenantId("acme")
 
@@ -29,12 +29,17 @@ def test_a_changed_profile_is_known_after_one_look(bigquery: BigQuery, tenant_id
     index, tenants = TenantIndex(), Tenants(bigquery)
     follower = following(index, lambda: read_profiles(bigquery), at=7)
     assert index.age(seconds(7)) == inf
-    for state in (TenantState.ACTIVE, TenantState.SUSPENDED, TenantState.ACTIVE):
-        tenants.upsert_profile(tenant(tenant_id, state))
+    tenants.activate_profiles([tenant(tenant_id)])
+    follower.refresh()
+    assert index.get(tenant_id) == KnownTenant.of(tenant(tenant_id))
 
+    for at, state in enumerate((TenantState.SUSPENDED, TenantState.ACTIVE), start=1):
+        others = frozenset(TenantState) - {state}
+        assert tenants.change_state(StateChange(tenant_id, SECOND, seconds(at), others, state), seconds(at))
         follower.refresh()
-
-        assert index.get(tenant_id) == KnownTenant.of(tenant(tenant_id, state))
+        found = index.get(tenant_id)
+        assert found is not None
+        assert found.state is state
     assert index.age(seconds(9)) == 2
 
 
@@ -58,7 +63,7 @@ def test_profiles_that_cannot_be_read_are_not_no_profiles(settings: Settings) ->
 def test_a_profile_on_a_plan_of_a_newer_version_is_left_out_alone(
     bigquery: BigQuery, tenant_id: TenantId
 ) -> None:
-    Tenants(bigquery).upsert_profile(tenant(tenant_id))
+    Tenants(bigquery).activate_profiles([tenant(tenant_id)])
     change = "UPDATE tenants.tenant_profiles SET plan = @plan WHERE tenant_id = @tenant_id"
     of_tenant = ScalarQueryParameter("tenant_id", "STRING", tenant_id)
     bigquery.execute(change, [ScalarQueryParameter("plan", "STRING", "GOLD"), of_tenant])

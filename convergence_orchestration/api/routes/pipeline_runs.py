@@ -44,7 +44,7 @@ router = APIRouter(
     responses=documented(
         *OWN_TENANT_ERRORS,
         ErrorCode.INVALID_ARGUMENT,
-        ErrorCode.FAILED_PRECONDITION,
+        ErrorCode.IDEMPOTENCY_KEY_REUSED,
         ErrorCode.QUOTA_EXCEEDED,
     ),
 )

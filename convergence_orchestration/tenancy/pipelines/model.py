@@ -18,11 +18,11 @@ from typing import NewType
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.tenancy.model import TenantId
 from convergence_orchestration.tenancy.pipelines.parameters import DataQuality, parse_data_quality
+from convergence_orchestration.tenancy.request_model import parse_idempotency_key
 
 PipelineRunId = NewType("PipelineRunId", str)
 
 PIPELINE_RUN_ID_PATTERN = r"^run_[a-z2-7]{26}$"
-IDEMPOTENCY_KEY_PATTERN = r"^[!-~]{1,255}$"
 PIPELINE_JOB = "tenant_pipeline"
 PIPELINE_RUN_TAG = "convergence/pipeline_run_id"
 TRIGGERED_BY_API = "API"
@@ -177,13 +177,8 @@ def pipeline_run_id(tenant_id: TenantId, idempotency_key: str | None) -> Pipelin
     """
     if idempotency_key is None:
         return _run_id(secrets.token_bytes(16))
-    if not re.fullmatch(IDEMPOTENCY_KEY_PATTERN, idempotency_key):
-        raise PermanentError(
-            ErrorCode.INVALID_ARGUMENT,
-            "Give Idempotency-Key 1 to 255 visible ASCII characters, a UUID for example, or leave it out.",
-            {"field": "Idempotency-Key"},
-        )
-    return _run_id(sha256(f"{tenant_id}:{idempotency_key}".encode()).digest()[:16])
+    key = parse_idempotency_key(idempotency_key)
+    return _run_id(sha256(f"{tenant_id}:{key}".encode()).digest()[:16])
 
 
 def parameters_as_json(asked: PipelineAsked) -> str:

@@ -2,7 +2,8 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-from convergence_orchestration.tenancy.model import PlanLimits
+from convergence_orchestration.gcp.bigquery import BigQuery
+from convergence_orchestration.tenancy.model import PlanLimits, TenantId
 from convergence_orchestration.tenancy.pipelines.model import (
     Pipeline,
     PipelineAsked,
@@ -12,11 +13,21 @@ from convergence_orchestration.tenancy.pipelines.model import (
     parse_pipeline_asked,
 )
 from convergence_orchestration.tenancy.pipelines.quota import Usage, UsageDay
+from convergence_orchestration.warehouse.catalogue import tenant_tables, to_bigquery
+from convergence_orchestration.warehouse.model import tenant_dataset
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TODAY = NOON.date()
 SMALL = PlanLimits(runs_per_day=5, concurrent_runs=3)
 EVERYTHING = parse_pipeline_asked("data_quality", {})
+
+
+def make_dataset(bigquery: BigQuery, tenant_id: TenantId) -> None:
+    """A tenant's dataset with its tables."""
+    dataset_id = tenant_dataset(tenant_id)
+    bigquery.create_dataset(dataset_id, description="Of a test.", labels={})
+    for spec in tenant_tables():
+        bigquery.create_table(to_bigquery(spec, bigquery.project, dataset_id))
 
 
 def seconds(number: float) -> datetime:
