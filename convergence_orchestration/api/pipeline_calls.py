@@ -136,24 +136,32 @@ class PipelineCalls:
         tags = {TENANT_TAG: wanted.tenant_id, PIPELINE_RUN_TAG: wanted.pipeline_run_id}
         try:
             return await launch(self._services, PIPELINE_JOB, {"run_pipeline": config}, tags)
-        except ConvergenceError:
-            if is_new:
-                await self._take_back()
-            raise
+        except ConvergenceError as error:
+            begun = await self._begun_or_taken_back(error, is_new=is_new)
+            if begun is None:
+                raise
+            return begun
 
-    async def _take_back(self) -> None:
-        """Un-count a run that was not launched; if only Dagster's answer was lost, its run finds that it is not admitted."""
+    async def _begun_or_taken_back(self, error: ConvergenceError, *, is_new: bool) -> RunId | None:
+        """The Dagster run that began though launching it failed: only the answer was lost, or the call was sent twice.
+
+        Else None, and the run is not counted any more; should Dagster start it yet, it finds that it is not admitted.
+        """
         blocking, run = self._services.blocking, self._wanted.pipeline_run_id
         try:
-            # the same Idempotency-Key may have come a second time and launched it
-            if await blocking(self._history.get, run) is None:
+            known = await blocking(self._history.get, run)
+            if known is not None and known.run_id is not None:
+                return RunId(known.run_id)
+            if is_new:
                 await blocking(self._days.withdraw, run, self._services.clock())
-        except ConvergenceError as error:
+        except ConvergenceError as second:
             _log.warning(
                 "A run that was not launched stays counted until its place is wanted",
                 tenant_id=self._wanted.tenant_id,
                 code=str(error.code),
+                because=str(second.code),
             )
+        return None
 
     def _queued(self, run_id: RunId, admission: Admission) -> PipelineRunEvent:
         return PipelineRunEvent(

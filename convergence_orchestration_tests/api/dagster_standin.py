@@ -69,6 +69,7 @@ class DagsterStandIn:
         self.launch_answer: dict[str, Any] | None = None
         self.broken: tuple[int, bytes] | None = None
         self.broken_operations: set[str] = set()
+        self.loses_launch_answers = False
         self.events_in_a_page = 1000
 
     @property
@@ -80,6 +81,9 @@ class DagsterStandIn:
         """Status and body for one GraphQL operation."""
         if self.broken and (not self.broken_operations or operation in self.broken_operations):
             return self.broken
+        if operation == "Launch" and self.loses_launch_answers:
+            self._launch(variables["params"])
+            return NO_ANSWER, b""
         plays: dict[str, Callable[[dict[str, Any]], Any]] = {
             "Ping": lambda _: {"workspaceLocationEntryOrError": self.location},
             "Launch": lambda sent: {"launchRun": self.launch_answer or self._launch(sent["params"])},

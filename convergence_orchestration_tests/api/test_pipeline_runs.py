@@ -215,6 +215,29 @@ def test_a_run_that_dagster_does_not_take_is_not_counted_and_the_same_key_starts
     assert mine.start(idempotency_key="nightly").status_code == 202
 
 
+def test_a_run_that_began_though_dagsters_answer_was_lost_is_answered_as_begun(
+    mine: OwnCalls, dagster: DagsterStandIn
+) -> None:
+    dagster.work[JOB] = lambda launch: carried_out(mine, launch.op_config(), launch.run_id)
+    dagster.loses_launch_answers = True
+
+    answer = mine.start()
+
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["run_id"] == dagster.launches[0].run_id
+    assert mine.get(answer.headers["Location"]).json()["state"] == "SUCCEEDED"
+
+
+def test_a_run_that_never_began_behind_a_lost_answer_is_not_counted(
+    mine: OwnCalls, dagster: DagsterStandIn
+) -> None:
+    dagster.loses_launch_answers = True
+
+    assert_is_error(mine.start(), 503, "unavailable")
+
+    assert mine.get("/api/v1/tenants/me/usage").json()["quota"]["runs_today"]["used"] == 0
+
+
 def test_a_dozen_calls_at_once_on_two_apis_never_go_beyond_the_plan(
     mine: OwnCalls, control_plane: ControlPlane, dagster: DagsterStandIn
 ) -> None:
