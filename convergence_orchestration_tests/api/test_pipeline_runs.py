@@ -9,8 +9,11 @@ from convergence_orchestration.keys.model import Scope
 from convergence_orchestration.tenancy.model import PLAN_LIMITS, Plan, PlanLimits, TenantId
 from convergence_orchestration.tenancy.pipelines.attempt import PipelineAttempt
 from convergence_orchestration.tenancy.pipelines.model import (
+    Pipeline,
+    PipelineRunEvent,
     PipelineState,
     parse_pipeline_asked,
+    parse_pipeline_run_id,
     pipeline_run_id,
 )
 from convergence_orchestration.warehouse.model import tenant_dataset
@@ -138,6 +141,22 @@ def test_the_place_of_a_run_that_ended_without_a_word_is_given_back_when_it_is_w
     assert (ended["state"], ended["reason"]) == ("FAILED", "Start it again: it ended without a word.")
     (today,) = mine.get("/api/v1/tenants/me/usage").json()["days"]
     assert (today["pipeline_runs"], today["failed_runs"]) == (4, 1)
+
+
+def test_the_place_of_a_run_whose_end_is_written_is_given_back_without_asking_dagster(
+    mine: OwnCalls, dagster: DagsterStandIn
+) -> None:
+    runs = [parse_pipeline_run_id(mine.start().json()["pipeline_run_id"]) for _ in range(3)]
+    end = PipelineRunEvent(
+        runs[0], Pipeline.DATA_QUALITY, PipelineState.SUCCEEDED, mine.api.clock(), rows_written=4
+    )
+    mine.history.append(end)
+    dagster.broken, dagster.broken_operations = (500, b""), {"Tagged"}
+
+    assert mine.start().status_code == 202
+
+    (today,) = mine.get("/api/v1/tenants/me/usage").json()["days"]
+    assert (today["pipeline_runs"], today["failed_runs"], today["rows_written"]) == (4, 0, 4)
 
 
 def test_nothing_is_given_back_while_dagster_cannot_be_asked(mine: OwnCalls, dagster: DagsterStandIn) -> None:
