@@ -4,14 +4,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from google.cloud.bigquery import ScalarQueryParameter
 
 from convergence_orchestration.keys.model import ALL_SCOPES, Scope
 from convergence_orchestration.tenancy.model import TenantId
 from convergence_orchestration.tenancy.pipelines.history import RunHistory
 from convergence_orchestration.tenancy.pipelines.usage import UsageDays
+from convergence_orchestration.warehouse.model import tenant_dataset
 from convergence_orchestration_tests.api.platform import Api, ControlPlane
 from convergence_orchestration_tests.tenancy.pipelines.builders import make_dataset
 
+_USED = """
+INSERT INTO usage_daily (
+  usage_date, pipeline_runs, failed_runs, api_requests, bytes_processed, slot_ms, rows_written, updated_at
+)
+VALUES (@day, @runs, 0, 0, 0, 0, 0, CURRENT_TIMESTAMP())
+"""
 RUNS = "/api/v1/tenants/me/pipeline-runs"
 
 
@@ -36,6 +44,13 @@ class OwnCalls:
 
     def with_scopes(self, *scopes: Scope) -> "OwnCalls":
         return own_calls(self.api, self.tenant_id, scopes)
+
+    def has_used_today(self, runs: int) -> None:
+        """Count runs that have ended."""
+        day = ScalarQueryParameter("day", "DATE", self.api.clock().date())
+        self.api.services.bigquery.execute_in(
+            tenant_dataset(self.tenant_id), _USED, [day, ScalarQueryParameter("runs", "INT64", runs)]
+        )
 
     @property
     def days(self) -> UsageDays:
