@@ -34,7 +34,7 @@ def add_tenant(bigquery: BigQuery) -> Callable[[TenantState], TenantId]:
 
     def add(state: TenantState) -> TenantId:
         tenant_id = TenantId(f"holder_no_{next(_numbers)}")
-        Tenants(bigquery).upsert_profile(tenant(tenant_id, state))
+        Tenants(bigquery).activate_profiles([tenant(tenant_id, state)])
         return tenant_id
 
     return add

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -8,14 +9,31 @@ from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.clients import bigquery_client
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.warehouse.model import CENTRAL_DATASET, SNAPSHOT_DATASET
-from convergence_orchestration.warehouse.snapshots import snapshot_central_tables, snapshot_name
+from convergence_orchestration.warehouse.snapshots import (
+    SnapshotSet,
+    snapshot_central_tables,
+    snapshot_tables,
+)
 from convergence_orchestration_tests.warehouse.builders import NOON, alert, append_events, with_tables
 
 
 def test_a_snapshot_is_named_after_its_table_and_the_second_in_utc() -> None:
     in_vienna = NOON.astimezone(timezone(timedelta(hours=1)))
+    central = SnapshotSet(CENTRAL_DATASET, SNAPSHOT_DATASET, "", in_vienna, in_vienna)
 
-    assert snapshot_name("alerts", in_vienna) == "tenants_snapshots.alerts_20261123T120000Z"
+    assert central.name_of("alerts") == "tenants_snapshots.alerts_20261123T120000Z"
+    assert replace(central, prefix="acme__").name_of("alerts").startswith("tenants_snapshots.acme__alerts_")
+
+
+def test_a_set_that_is_taken_again_finds_what_it_took_before(settings: Settings) -> None:
+    warehouse = with_tables(settings, "alerts")
+    now = datetime.now(UTC)
+    wanted = SnapshotSet(CENTRAL_DATASET, "archive_of_mine", "acme__", now, now + timedelta(days=1))
+
+    taken = snapshot_tables(warehouse, wanted, ["alerts", "nowhere"])
+
+    assert snapshot_tables(warehouse, wanted, ["alerts"]) == taken
+    assert warehouse.list_tables("archive_of_mine") == [taken["alerts"].split(".")[1]]
 
 
 def test_every_table_that_exists_gets_a_snapshot_that_ends_after_thirty_days(settings: Settings) -> None:
