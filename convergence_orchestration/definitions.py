@@ -18,6 +18,9 @@ from convergence_orchestration.tenancy.by_hand.jobs import tenancy_forms
 from convergence_orchestration.tenancy.jobs import tenancy_jobs
 from convergence_orchestration.tenancy.pipelines.jobs import pipeline_jobs
 from convergence_orchestration.tenancy.resources import tenancy_resources
+from convergence_orchestration.tenancy.schema.assets import tenant_schema_assets
+from convergence_orchestration.tenancy.schema.jobs import tenant_schema_jobs
+from convergence_orchestration.tenancy.schema.schedules import tenant_schema_schedules
 from convergence_orchestration.tenancy.schedules import tenancy_schedules
 from convergence_orchestration.tenancy.sensors import tenancy_sensors
 from convergence_orchestration.warehouse.assets import warehouse_assets
@@ -30,11 +33,18 @@ def build_definitions(
 ) -> dg.Definitions:
     """Everything this code location offers, with the resources of `settings` unless `overrides` names another."""
     return dg.Definitions(
-        assets=[*warehouse_assets(), *tenant_assets()],
+        assets=[*warehouse_assets(), *tenant_assets(), *tenant_schema_assets()],
         asset_checks=warehouse_checks(),
-        jobs=[*warehouse_jobs(), *tenancy_jobs(), *tenancy_forms(), *pipeline_jobs(), *key_jobs()],
+        jobs=[
+            *warehouse_jobs(),
+            *tenancy_jobs(),
+            *tenancy_forms(),
+            *tenant_schema_jobs(),
+            *pipeline_jobs(),
+            *key_jobs(),
+        ],
         sensors=tenancy_sensors(),
-        schedules=tenancy_schedules(),
+        schedules=[*tenancy_schedules(), *tenant_schema_schedules()],
         resources={
             **settings_resources(settings),
             **tenancy_resources(settings),

@@ -4,7 +4,7 @@ What belongs here: one method for each call we make. What does not: which datase
 and what is in them (the stores of the domains).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import batched
@@ -28,6 +28,7 @@ Parameters = Sequence[ScalarQueryParameter | ArrayQueryParameter]
 _ROWS_AT_ONCE: Final = 500  # Google's advice for insertAll; far below its 10 MB
 _ROWS_A_PAGE: Final = 100_000  # a page ends at 10 MB in any case
 _ERRORS_SHOWN: Final = 5
+_ROWS_A_PAGE: Final = 10_000
 
 _PROJECT_ACCESS: Final = (  # what BigQuery gives a dataset that is created without a list
     bigquery.AccessEntry("OWNER", "specialGroup", "projectOwners"),
@@ -202,6 +203,25 @@ class BigQuery:
                 job_retry=DEFAULT_JOB_RETRY.with_timeout(JOB_SECONDS),
             )
             return list(rows)
+
+    def stream(
+        self, sql: str, params: Parameters = (), page_size: int = _ROWS_A_PAGE
+    ) -> Iterator[bigquery.Row]:
+        """The rows of a reading statement, page by page: never more than a page of them in memory.
+
+        A page that cannot be read raises; rows that were given out before it are not the whole answer then.
+        """
+        config = bigquery.QueryJobConfig(query_parameters=list(params))
+        with self._translated("querying"):
+            yield from self.client.query_and_wait(
+                sql,
+                job_config=config,
+                page_size=page_size,
+                api_timeout=ATTEMPT_SECONDS,
+                wait_timeout=JOB_SECONDS,
+                retry=self._retry,
+                job_retry=DEFAULT_JOB_RETRY.with_timeout(JOB_SECONDS),
+            )
 
     def execute(self, sql: str, params: Parameters = ()) -> int:
         """Run a changing statement exactly once, however often its request is repeated; rows affected (0 for DDL)."""

@@ -3,7 +3,7 @@
 What belongs here: what Dagster shows and asks. What is done is in `bootstrap.py` and `environment.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,6 +65,14 @@ def column_schema(spec: TableSpec) -> dg.TableSchema:
         columns=[
             _column(column.name, column.type, column.mode, column.description) for column in spec.columns
         ]
+    )
+
+
+def shown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> dg.TableMetadataValue:
+    """Rows of text as Dagster shows a table."""
+    return dg.TableMetadataValue(
+        records=[dg.TableRecord(dict(zip(columns, row, strict=True))) for row in rows],
+        schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in columns]),
     )
 
 

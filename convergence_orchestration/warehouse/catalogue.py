@@ -14,8 +14,11 @@ from google.cloud import bigquery
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.warehouse.declarations import TableFile, read_table_file
 from convergence_orchestration.warehouse.model import Column, Partitioning, TableSpec, ViewSpec
+from convergence_orchestration.warehouse.versions import check_versions, read_record
 
-_FILES: Final = Path(__file__).with_name("catalogue")
+FILES: Final = Path(__file__).with_name("catalogue")
+"""The catalogue's own files, in `central`, `tenant` and `views`."""
+
 _READ_TABLE: Final = re.compile(r"\btenants\.([a-z][a-z0-9_]*)")
 _MILLISECONDS_A_DAY: Final = 86_400_000
 
@@ -27,7 +30,7 @@ def central_tables() -> tuple[TableSpec, ...]:
     Raises:
         PermanentError: INVALID_CATALOGUE.
     """
-    return load_tables(_FILES / "central")
+    return _recorded("central")
 
 
 @cache
@@ -37,7 +40,7 @@ def tenant_tables() -> tuple[TableSpec, ...]:
     Raises:
         PermanentError: INVALID_CATALOGUE.
     """
-    return load_tables(_FILES / "tenant")
+    return _recorded("tenant")
 
 
 @cache
@@ -47,7 +50,7 @@ def views() -> tuple[ViewSpec, ...]:
     Raises:
         PermanentError: INVALID_CATALOGUE.
     """
-    return load_views(_FILES / "views", frozenset(table.name for table in central_tables()))
+    return load_views(FILES / "views", frozenset(table.name for table in central_tables()))
 
 
 def load_tables(directory: Path) -> tuple[TableSpec, ...]:
@@ -87,6 +90,12 @@ def load_views(directory: Path, tables: frozenset[str]) -> tuple[ViewSpec, ...]:
 def views_over(table: str, all_views: tuple[ViewSpec, ...]) -> tuple[ViewSpec, ...]:
     """The views that stand on a table, each behind those that it reads."""
     return tuple(view for view in all_views if table in _tables_behind(view, all_views))
+
+
+def _recorded(kind: str) -> tuple[TableSpec, ...]:
+    tables = load_tables(FILES / kind)
+    check_versions(tables, read_record().get(kind, {}))
+    return tables
 
 
 def _check_names(view: ViewSpec, tables: frozenset[str], all_views: frozenset[str]) -> None:
@@ -162,6 +171,7 @@ def _spec(file: TableFile) -> TableSpec:
         else None,
         clustering=file.cluster,
         labels=dict(file.labels),
+        version=file.version,
     )
 
 

@@ -9,10 +9,17 @@ from typing import Final
 import dagster as dg
 
 from convergence_orchestration.gcp.resources import BigQueryConnection, reported_failures
-from convergence_orchestration.warehouse.assets import table_key
+from convergence_orchestration.warehouse.assets import shown_table, table_key
 from convergence_orchestration.warehouse.catalogue import central_tables
 from convergence_orchestration.warehouse.drift import differences
-from convergence_orchestration.warehouse.model import CENTRAL_DATASET, SchemaDifference, TableSpec
+from convergence_orchestration.warehouse.found import found_by_metadata
+from convergence_orchestration.warehouse.migration import TablePlan, plan
+from convergence_orchestration.warehouse.model import (
+    CENTRAL_DATASET,
+    FoundTable,
+    SchemaDifference,
+    TableSpec,
+)
 
 SCHEMA_CHECK: Final = "schema"
 
@@ -46,48 +53,43 @@ def central_schemas(
         client = bigquery.bigquery()
         for spec in central_tables():
             if table_key(spec) in selected:
-                yield _result(spec, differences(spec, client.get_table(CENTRAL_DATASET, spec.name)))
+                found = found_by_metadata(client.get_table(CENTRAL_DATASET, spec.name))
+                yield _result(spec, found)
 
 
-def _result(spec: TableSpec, found: Sequence[SchemaDifference]) -> dg.AssetCheckResult:
+def _result(spec: TableSpec, real: FoundTable | None) -> dg.AssetCheckResult:
+    found = differences(spec, real)
     return dg.AssetCheckResult(
         asset_key=table_key(spec),
         check_name=SCHEMA_CHECK,
         passed=not found,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=_what_to_do(spec, found),
+        description=_what_to_do(plan(spec, real), found),
         metadata={"differences": _as_table(found)} if found else {"columns": len(spec.columns)},
     )
 
 
-def _what_to_do(spec: TableSpec, found: Sequence[SchemaDifference]) -> str:
+def _what_to_do(planned: TablePlan, found: Sequence[SchemaDifference]) -> str:
+    name = f"{CENTRAL_DATASET}.{planned.spec.name}"
     if not found:
         return "As declared."
-    if found[0].column == "(table)" and found[0].found == "-":
-        return f"Run the job `bootstrap`: {CENTRAL_DATASET}.{spec.name} is missing."
+    if planned.creates:
+        return f"Run the job `bootstrap`: {name} is missing."
+    differs = f"it differs in {', '.join(difference.column for difference in found)}"
+    if planned.is_needed:
+        return (
+            f"Run the job `migrate_central_tables`, which changes {name} without losing anything: {differs}."
+        )
     return (
-        f"Run the job `bootstrap` for {CENTRAL_DATASET}.{spec.name} alone with force_recreate_tables (a snapshot keeps "
-        "its rows), or change the table or its declaration: "
-        f"it differs in {', '.join(difference.column for difference in found)}."
+        f"Run the job `bootstrap` for {name} alone with force_recreate_tables (a snapshot keeps "
+        f"its rows), or change the table or its declaration: {differs}."
     )
 
 
 def _as_table(found: Sequence[SchemaDifference]) -> dg.TableMetadataValue:
-    return dg.TableMetadataValue(
-        records=[
-            dg.TableRecord(
-                {
-                    "table": difference.table,
-                    "column": difference.column,
-                    "declared": difference.declared,
-                    "found": difference.found,
-                }
-            )
-            for difference in found
-        ],
-        schema=dg.TableSchema(
-            columns=[dg.TableColumn(name) for name in ("table", "column", "declared", "found")]
-        ),
+    return shown_table(
+        ("table", "column", "declared", "found"),
+        [(each.table, each.column, each.declared, each.found) for each in found],
     )
 
 

@@ -55,6 +55,7 @@ class TableFile(_Entry):
     """A whole file; it is named after its table."""
 
     name: Name
+    version: Annotated[int, Field(ge=1)]
     description: Text
     columns: Annotated[tuple[ColumnEntry, ...], Field(min_length=1, max_length=10_000)]
     partition: PartitionEntry | None = None

@@ -21,9 +21,13 @@ MAX_CONCURRENT_CALLS: Final = 4
 faster with more."""
 
 
+TENANT_DATASET_PREFIX: Final = "tenant_"
+"""What the name of every tenant's dataset starts with, and of no other."""
+
+
 def tenant_dataset(tenant_id: str) -> str:
     """The dataset of one tenant."""
-    return f"tenant_{tenant_id}"
+    return f"{TENANT_DATASET_PREFIX}{tenant_id}"
 
 
 class ColumnType(StrEnum):
@@ -81,7 +85,11 @@ class Partitioning:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """One table as the catalogue declares it."""
+    """One table as the catalogue declares it.
+
+    Attributes:
+        version: counts up with each change of the columns, the partitioning or the clustering.
+    """
 
     name: str
     description: str
@@ -89,6 +97,31 @@ class TableSpec:
     partitioning: Partitioning | None = None
     clustering: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    version: int = 1
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the columns (in any order), the partitioning and the clustering; not what is said about them."""
+        columns = sorted(f"{column.name} {column.type} {column.mode}" for column in self.columns)
+        by = self.partitioning
+        partitions = f"{by.column} {by.granularity} {by.expiration_days}" if by else "-"
+        text = "\n".join((*columns, partitions, " ".join(self.clustering)))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class FoundTable:
+    """One table as BigQuery tells of it.
+
+    Attributes:
+        partitioning: only the column's name where INFORMATION_SCHEMA told of the table, which knows no more.
+        kind: TABLE, VIEW and so on; INFORMATION_SCHEMA.COLUMNS does not say, so there it is TABLE.
+    """
+
+    columns: tuple[Column, ...]
+    partitioning: Partitioning | str | None = None
+    clustering: tuple[str, ...] = ()
+    kind: str = "TABLE"
 
 
 @dataclass(frozen=True)

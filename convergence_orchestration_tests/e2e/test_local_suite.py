@@ -11,6 +11,7 @@ import pytest
 from convergence_orchestration import __version__
 from convergence_orchestration.warehouse.catalogue import central_tables, tenant_tables
 from convergence_orchestration.warehouse.drift import differences
+from convergence_orchestration.warehouse.found import found_by_metadata
 from convergence_orchestration_tests.e2e.platform import PATIENCE, Platform
 
 
@@ -136,5 +137,5 @@ def test_10_schema_consistency(platform: Platform, tenant: Tenant) -> None:
 
     for dataset, tables in ((f"tenant_{tenant.tenant_id}", tenant_tables()), ("tenants", central_tables())):
         for declared in tables:
-            real = client.get_table(f"{dataset}.{declared.name}")
+            real = found_by_metadata(client.get_table(f"{dataset}.{declared.name}"))
             assert differences(declared, real) == ()

@@ -31,6 +31,7 @@ partition:
 cluster: [event_id]
 labels:
   domain: tries
+version: 1
 """
 
 
@@ -109,6 +110,8 @@ def test_a_valid_file_is_read(tmp_path: Path) -> None:
         ("  domain: tries", "  domain: Not Allowed", 25, "labels.domain", "found 'Not Allowed'"),
         ("  domain: tries", "  Domain: tries", 25, "labels.Domain.[key]", "found 'Domain'"),
         ("labels:", "label:", 24, "label", "extra inputs are not permitted"),
+        ("version: 1", "version: 0", 26, "version", "greater than or equal to 1"),
+        ("version: 1\n", "", 1, "version", "field required"),
         ("name: events", "name: others", 1, "name", "the file is named events, found 'others'"),
         ("cluster: [event_id]", "cluster: [event_id]\ncluster: [day]", 24, "cluster", "given twice"),
         (

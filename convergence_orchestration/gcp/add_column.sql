@@ -1,0 +1,1 @@
+ADD COLUMN IF NOT EXISTS `{column}` {type} OPTIONS (description = {description})

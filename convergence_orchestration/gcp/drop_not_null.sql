@@ -1,0 +1,1 @@
+ALTER COLUMN `{column}` DROP NOT NULL

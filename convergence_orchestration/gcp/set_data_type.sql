@@ -1,0 +1,1 @@
+ALTER COLUMN `{column}` SET DATA TYPE {type}

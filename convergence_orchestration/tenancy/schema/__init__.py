@@ -1,0 +1,1 @@
+"""The tenants' tables against the catalogue: how they differ, and how they are brought up to its version."""
