@@ -85,7 +85,9 @@ class FleetDrift:
     others: int
 
 
-def fleet_drift(bigquery: BigQuery, expected: Collection[str], specs: Sequence[TableSpec]) -> FleetDrift:
+def fleet_drift(
+    bigquery: BigQuery, expected: Collection[str], specs: Sequence[TableSpec], most_named: int = MOST_NAMED
+) -> FleetDrift:
     """Compare the tenants' datasets of BigQuery's location with the declared tables, by one query.
 
     INFORMATION_SCHEMA may be some minutes behind a change. Tables that are not declared are left out.
@@ -94,6 +96,7 @@ def fleet_drift(bigquery: BigQuery, expected: Collection[str], specs: Sequence[T
         bigquery: whose location is asked.
         expected: the datasets that should be there; others are counted alone.
         specs: the tables that each of them should have.
+        most_named: more datasets than this are not named in the query.
 
     Raises:
         PermanentError: FAILED_PRECONDITION if nothing at all is to be seen, which is no finding about the tenants.
@@ -101,7 +104,7 @@ def fleet_drift(bigquery: BigQuery, expected: Collection[str], specs: Sequence[T
     """
     if not expected:
         return FleetDrift((), 0, 0, 0, 0)
-    drift = compare(_rows(bigquery, expected), expected, specs)
+    drift = compare(_rows(bigquery, expected, most_named), expected, specs)
     if not drift.tables and len(expected) > 1:
         raise PermanentError(
             ErrorCode.FAILED_PRECONDITION,
@@ -166,8 +169,8 @@ class _Comparison:
         return known
 
 
-def _rows(bigquery: BigQuery, expected: Collection[str]) -> Iterator[ColumnRow]:
-    named = sorted(expected) if len(expected) <= MOST_NAMED else []
+def _rows(bigquery: BigQuery, expected: Collection[str], most_named: int) -> Iterator[ColumnRow]:
+    named = sorted(expected) if len(expected) <= most_named else []
     answer = bigquery.stream(
         columns_of_region(bigquery.project, bigquery.location),
         [

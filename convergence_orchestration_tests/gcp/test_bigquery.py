@@ -238,3 +238,25 @@ def test_links_lead_to_googles_console_otherwise() -> None:
     assert warehouse.console_url("log") == (
         "https://console.cloud.google.com/bigquery?project=acme&ws=!1m4!1m3!3m2!1sacme!2slog"
     )
+
+
+def test_a_stream_reads_page_by_page(warehouse: BigQuery) -> None:
+    numbers = warehouse.stream("SELECT n FROM UNNEST(GENERATE_ARRAY(1, 5)) AS n ORDER BY n", page_size=2)
+
+    assert [row["n"] for row in numbers] == [1, 2, 3, 4, 5]
+
+
+def test_a_page_that_cannot_be_read_is_no_end_of_the_answer(
+    warehouse: BigQuery, local_bigquery: Emulator
+) -> None:
+    refusal = {
+        "method": f"GET */projects/{warehouse.project}/queries/*",
+        "code": 403,
+        "reason": "accessDenied",
+    }
+    numbers = warehouse.stream("SELECT n FROM UNNEST(GENERATE_ARRAY(1, 5)) AS n ORDER BY n", page_size=2)
+
+    with faults(local_bigquery, refusal), pytest.raises(PermanentError) as caught:
+        list(numbers)
+
+    assert caught.value.code is ErrorCode.PERMISSION_DENIED

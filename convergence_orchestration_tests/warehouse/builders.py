@@ -8,7 +8,8 @@ from convergence_orchestration.gcp.clients import bigquery_client
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.warehouse.bootstrap import ensure_dataset, ensure_tables
 from convergence_orchestration.warehouse.catalogue import central_tables
-from convergence_orchestration.warehouse.model import CENTRAL_DATASET, TableSpec
+from convergence_orchestration.warehouse.found import ColumnFacts
+from convergence_orchestration.warehouse.model import CENTRAL_DATASET, ColumnMode, TableSpec
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -73,3 +74,18 @@ def key_event(kind: str, seconds: int, **more: object) -> dict[str, object]:
         "recorded_at": NOON + timedelta(seconds=seconds),
         **more,
     }
+
+
+def facts_of(spec: TableSpec) -> list[ColumnFacts]:
+    """A table as INFORMATION_SCHEMA.COLUMNS tells of it when it is as declared."""
+    by = spec.partitioning.column if spec.partitioning else None
+    return [
+        ColumnFacts(
+            column.name,
+            f"ARRAY<{column.type}>" if column.mode is ColumnMode.REPEATED else str(column.type),
+            "NO" if column.mode is ColumnMode.REQUIRED else "YES",
+            "YES" if column.name == by else "NO",
+            spec.clustering.index(column.name) + 1 if column.name in spec.clustering else None,
+        )
+        for column in spec.columns
+    ]

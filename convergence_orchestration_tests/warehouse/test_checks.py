@@ -4,11 +4,12 @@ from google.cloud import bigquery
 from convergence_orchestration.gcp.resources import settings_resources
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.warehouse.assets import warehouse_assets
+from convergence_orchestration.warehouse.catalogue import to_bigquery
 from convergence_orchestration.warehouse.checks import SCHEMA_CHECK, warehouse_checks
 from convergence_orchestration.warehouse.model import CENTRAL_DATASET
 from convergence_orchestration_tests.emulators import Emulator
 from convergence_orchestration_tests.gcp.faults import faults
-from convergence_orchestration_tests.warehouse.builders import with_tables
+from convergence_orchestration_tests.warehouse.builders import specs, with_tables
 
 
 def checked(settings: Settings, *tables: str) -> dg.ExecuteInProcessResult:
@@ -56,6 +57,18 @@ def test_a_table_that_differs_fails_with_a_table_of_differences(settings: Settin
     assert {"table": "sealed_keys", "column": "note", "declared": "-", "found": "STRING NULLABLE"} in [
         record.data for record in found.records
     ]
+
+
+def test_a_table_that_lacks_a_column_alone_says_which_job_adds_it(settings: Settings) -> None:
+    warehouse = with_tables(settings)
+    (spec,) = specs("sealed_keys")
+    older = to_bigquery(spec, warehouse.project, CENTRAL_DATASET)
+    older.schema = [field for field in older.schema if field.name != "kms_key_version"]
+    warehouse.create_table(older)
+
+    evaluation = checked(settings, "sealed_keys").get_asset_check_evaluations()[0]
+
+    assert str(evaluation.description).startswith("Run the job `migrate_central_tables`")
 
 
 def test_a_missing_table_says_how_to_make_it(settings: Settings) -> None:
