@@ -3,7 +3,7 @@
 What belongs here: config, and reporting to Dagster. What is done is `bootstrap.py` and `central_migration.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -55,19 +55,18 @@ class MigrateCentralConfig(dg.Config):
 )
 def migrate_central(
     context: dg.OpExecutionContext, config: MigrateCentralConfig, bigquery: BigQueryConnection
-) -> None:
+) -> Iterator[Any]:
     """Plans from the real tables each time, so a run that was cut off is finished by the next one."""
     with reported_failures():
         warehouse = bigquery.bigquery()
         plans = plan_central_tables(warehouse)
-        context.add_output_metadata(_shown(warehouse.project, plans, dry_run=config.dry_run))
+        yield dg.Output(None, metadata=_shown(warehouse.project, plans, dry_run=config.dry_run))
         if config.dry_run:
             return
         done = migrate_central_tables(
             warehouse, plans, actor="migrate_central_tables", run_id=context.run_id, now=datetime.now(UTC)
         )
-        for migrated in done:
-            context.log_event(_materialization(migrated))
+        yield from (_materialization(migrated) for migrated in done if migrated.is_as_declared)
         _check(done)
 
 

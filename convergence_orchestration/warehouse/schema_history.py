@@ -86,5 +86,6 @@ class SchemaHistory:
     def append(self, events: Iterable[VersionEvent], known: Collection[str] = ()) -> int:
         """Append those whose ids are not `known`; how many."""
         rows = [event.row() for event in events if event.event_id not in known]
-        self._bigquery.append(CENTRAL_DATASET, _TABLE, rows)
+        if rows:
+            self._bigquery.append(CENTRAL_DATASET, _TABLE, rows)
         return len(rows)

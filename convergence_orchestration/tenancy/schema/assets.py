@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from convergence_orchestration.errors import ErrorCode, PermanentError
+from convergence_orchestration.errors import ConvergenceError, ErrorCode, PermanentError
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.resources import BigQueryConnection, reported_failures
 from convergence_orchestration.tenancy.assets import tenants_partitions
@@ -30,6 +30,8 @@ DRIFT_KEY = dg.AssetKey(["schema_drift"])
 SCHEMA_KEY = dg.AssetKey(["tenant", "schema"])
 NO_DRIFT = "no_drift"
 ACTOR = "migrate_tenants"
+
+type _Event = dg.AssetObservation | dg.AssetMaterialization
 
 
 class MigrateConfig(dg.Config):
@@ -144,23 +146,25 @@ def _what_to_do(differing: int, by_hand: Sequence[TenantId]) -> str:
 )
 def tenant_schema(
     context: dg.AssetExecutionContext, config: MigrateConfig, bigquery: BigQueryConnection
-) -> Iterator[dg.MaterializeResult[None]]:
-    """One run over all chosen tenants. It yields nothing: a tenant is materialized by name when it is as declared."""
+) -> Iterator[Any]:
+    """One run over all chosen tenants, each materialized by name when it is as declared.
+
+    Events are yielded, for Dagster keeps those that are logged only if the step ends well.
+    """
     with reported_failures():
         warehouse = bigquery.bigquery()
         chosen, skipped = _chosen(context, warehouse)
-        drift = drift_of(warehouse, chosen)
-        plans = plans_for(drift)
+        plans = plans_for(drift_of(warehouse, chosen))
         turns = in_turn(plans, TenantId(config.canary) if config.canary else None, chosen)
-        _observe(context, _planned(warehouse.project, plans, chosen, skipped, dry_run=config.dry_run))
+        yield _observation(_planned(warehouse.project, plans, chosen, skipped, dry_run=config.dry_run))
         differing = {each.tenant_id for each in plans}
         as_declared = [each for each in chosen if each not in differing]
-        _materialize(context, as_declared)
-        if not config.dry_run:
-            recorder = VersionRecorder(warehouse, ACTOR, context.run_id, lambda: datetime.now(UTC))
-            recorder.found(as_declared)
-            _migrate(context, warehouse, turns, config, recorder)
-    yield from ()
+        yield from _materializations(as_declared)
+        if config.dry_run:
+            return
+        recorder = VersionRecorder(warehouse, ACTOR, context.run_id, lambda: datetime.now(UTC))
+        recorder.found(as_declared)
+        yield from _migrate(context, warehouse, turns, config, recorder)
 
 
 def _chosen(context: dg.AssetExecutionContext, bigquery: BigQuery) -> tuple[list[TenantId], list[str]]:
@@ -199,17 +203,23 @@ def _migrate(
     turns: Sequence[TenantPlan],
     config: MigrateConfig,
     recorder: VersionRecorder,
-) -> None:
+) -> Iterator[_Event]:
     rollout = Rollout(config.batch_size, config.concurrency, config.max_failures)
     outcomes: list[TenantOutcome] = []
     try:
         for batch in roll_out(bigquery, turns, rollout):
             outcomes.extend(batch)
             recorder.migrated(batch)
-            _materialize(context, [each.tenant_id for each in batch if each.is_as_declared])
+            yield from _materializations([each.tenant_id for each in batch if each.is_as_declared])
             context.log.info("%d of %d tenants had their turn.", len(outcomes), len(turns))
-    finally:
-        _observe(context, _done(outcomes, len(turns)))
+    except ConvergenceError:
+        yield _observation(_done(outcomes, len(turns)))
+        raise
+    yield _observation(_done(outcomes, len(turns)))
+    _check(outcomes)
+
+
+def _check(outcomes: Sequence[TenantOutcome]) -> None:
     failed = [each.tenant_id for each in outcomes if each.failure is not None]
     if failed:
         raise PermanentError(
@@ -230,17 +240,15 @@ def _done(outcomes: Sequence[TenantOutcome], to_migrate: int) -> dict[str, Any]:
     }
 
 
-def _observe(context: dg.AssetExecutionContext, metadata: dict[str, Any]) -> None:
-    context.log_event(dg.AssetObservation(SCHEMA_KEY, metadata=metadata))
+def _observation(metadata: dict[str, Any]) -> dg.AssetObservation:
+    return dg.AssetObservation(SCHEMA_KEY, metadata=metadata)
 
 
-def _materialize(context: dg.AssetExecutionContext, tenants: Sequence[TenantId]) -> None:
+def _materializations(tenants: Sequence[TenantId]) -> Iterator[dg.AssetMaterialization]:
     """One event a tenant; its five tables have their own materializations from when they were made."""
     versions = {spec.name: spec.version for spec in tenant_tables()}
     for tenant_id in tenants:
-        context.log_event(
-            dg.AssetMaterialization(SCHEMA_KEY, partition=tenant_id, metadata={"versions": versions})
-        )
+        yield dg.AssetMaterialization(SCHEMA_KEY, partition=tenant_id, metadata={"versions": versions})
 
 
 def tenant_schema_assets() -> list[dg.AssetsDefinition]:
