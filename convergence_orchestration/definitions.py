@@ -18,10 +18,10 @@ from convergence_orchestration.tenancy.by_hand.jobs import tenancy_forms
 from convergence_orchestration.tenancy.jobs import tenancy_jobs
 from convergence_orchestration.tenancy.pipelines.jobs import pipeline_jobs
 from convergence_orchestration.tenancy.resources import tenancy_resources
+from convergence_orchestration.tenancy.schedules import tenancy_schedules
 from convergence_orchestration.tenancy.schema.assets import tenant_schema_assets
 from convergence_orchestration.tenancy.schema.jobs import tenant_schema_jobs
 from convergence_orchestration.tenancy.schema.schedules import tenant_schema_schedules
-from convergence_orchestration.tenancy.schedules import tenancy_schedules
 from convergence_orchestration.tenancy.sensors import tenancy_sensors
 from convergence_orchestration.warehouse.assets import warehouse_assets
 from convergence_orchestration.warehouse.checks import warehouse_checks

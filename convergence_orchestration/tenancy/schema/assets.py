@@ -22,6 +22,7 @@ from convergence_orchestration.tenancy.schema.plans import TenantPlan, in_turn, 
 from convergence_orchestration.tenancy.schema.recording import VersionRecorder
 from convergence_orchestration.tenancy.schema.rollout import Rollout, TenantOutcome, roll_out
 from convergence_orchestration.warehouse.assets import shown_table
+from convergence_orchestration.warehouse.bootstrap import needs_bootstrap
 from convergence_orchestration.warehouse.catalogue import tenant_tables
 from convergence_orchestration.warehouse.fleet import FleetDrift
 from convergence_orchestration.warehouse.model import MAX_CONCURRENT_CALLS
@@ -76,7 +77,7 @@ def schema_drift(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """A read that fails fails the run and reports nothing."""
     began = time.monotonic()
-    with reported_failures():
+    with reported_failures(), needs_bootstrap():
         warehouse = bigquery.bigquery()
         drift = drift_of(warehouse, served_tenants(warehouse))
     context.log.info("%d of %d tenants differ.", len(drift.drifting), drift.datasets)
@@ -151,7 +152,7 @@ def tenant_schema(
 
     Events are yielded, for Dagster keeps those that are logged only if the step ends well.
     """
-    with reported_failures():
+    with reported_failures(), needs_bootstrap():
         warehouse = bigquery.bigquery()
         chosen, skipped = _chosen(context, warehouse)
         plans = plans_for(drift_of(warehouse, chosen))

@@ -178,6 +178,12 @@ def test_a_read_that_fails_reports_nothing(
     assert dagster.instance.get_latest_materialization_event(DRIFT_KEY) is None
 
 
+def test_before_the_bootstrap_the_report_says_what_to_do_first(dagster: Dagster) -> None:
+    code, message = failure(dagster.report())
+
+    assert (code, message.startswith("Bootstrap the platform first")) == (ErrorCode.NOT_BOOTSTRAPPED, True)
+
+
 def test_a_dry_run_shows_what_it_would_do_and_changes_nothing(settings: Settings, dagster: Dagster) -> None:
     fleet = fleet_of(settings, old=["globex"], right=["acme"])
     fleet.adds("hooli")
