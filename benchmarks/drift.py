@@ -175,14 +175,14 @@ def measure(kind: str, port: int, tenants: int) -> None:
 def run(tenants: int) -> None:
     """Both measurements by turns, their medians as Markdown."""
     script = [sys.executable, str(Path(__file__).resolve()), "--tenants", str(tenants)]
-    with subprocess.Popen([*script, "--serve"], stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
+    with subprocess.Popen([*script, "--serve"], stdout=subprocess.PIPE, text=True) as server:
         try:
             port = (server.stdout.readline() if server.stdout else "").strip()
             taken: dict[str, list[dict[str, float]]] = {"fetch": [], "compare": []}
             for _ in range(ROUNDS):
                 for kind, results in taken.items():
                     command = [*script, "--measure", kind, "--port", port]
-                    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
+                    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
                     results.append(json.loads(answer.stdout))
         finally:
             server.terminate()
