@@ -28,7 +28,7 @@ Parameters = Sequence[ScalarQueryParameter | ArrayQueryParameter]
 _ROWS_AT_ONCE: Final = 500  # Google's advice for insertAll; far below its 10 MB
 _ROWS_A_PAGE: Final = 100_000  # a page ends at 10 MB in any case
 _ERRORS_SHOWN: Final = 5
-_ROWS_A_PAGE: Final = 10_000
+_ANSWERS_A_PAGE: Final = 10_000
 
 _PROJECT_ACCESS: Final = (  # what BigQuery gives a dataset that is created without a list
     bigquery.AccessEntry("OWNER", "specialGroup", "projectOwners"),
@@ -205,7 +205,7 @@ class BigQuery:
             return list(rows)
 
     def stream(
-        self, sql: str, params: Parameters = (), page_size: int = _ROWS_A_PAGE
+        self, sql: str, params: Parameters = (), page_size: int = _ANSWERS_A_PAGE
     ) -> Iterator[bigquery.Row]:
         """The rows of a reading statement, page by page: never more than a page of them in memory.
 

@@ -13,6 +13,7 @@ from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.sql import select_newest
 from convergence_orchestration.tenancy.model import TenantId
 from convergence_orchestration.warehouse.drift import differences
+from convergence_orchestration.warehouse.found import found_by_metadata
 from convergence_orchestration.warehouse.model import SchemaDifference, TableSpec, tenant_dataset
 
 _TIME_COLUMNS = ("recorded_at", "updated_at")
@@ -51,7 +52,7 @@ class Check:
 def look_at(bigquery: BigQuery, tenant_id: TenantId, spec: TableSpec) -> Seen:
     """The tenant's table as it is now. Errors are those of `gcp.bigquery`."""
     dataset_id = tenant_dataset(tenant_id)
-    found = differences(spec, bigquery.get_table(dataset_id, spec.name))
+    found = differences(spec, found_by_metadata(bigquery.get_table(dataset_id, spec.name)))
     column = time_column(spec)
     if any(difference.column in {"(table)", column} for difference in found):
         return Seen(found)
