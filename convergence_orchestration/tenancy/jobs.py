@@ -18,6 +18,7 @@ from convergence_orchestration.tenancy.asked import Asked, Deletion, kind_of
 from convergence_orchestration.tenancy.assets import asset_key, table_metadata, tenants_partitions
 from convergence_orchestration.tenancy.changes import Changes, KeyRevoker
 from convergence_orchestration.tenancy.fulfilment import Done, Fulfilment, Summary
+from convergence_orchestration.tenancy.launches import FULFIL_JOB, FULFIL_OP
 from convergence_orchestration.tenancy.model import Tenant, TenantState
 from convergence_orchestration.tenancy.provisioning import Provisioned
 from convergence_orchestration.tenancy.registry import Tenants
@@ -38,8 +39,6 @@ from convergence_orchestration.warehouse.catalogue import tenant_tables
 
 ACTOR_TAG = "convergence/actor"
 TENANT_TAG = "convergence/tenant_id"
-FULFIL_JOB = "fulfil_tenant_requests"
-FULFIL_OP = "fulfil"
 RETRIES = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL)
 IN_PROGRESS = [
     dg.DagsterRunStatus.QUEUED,

@@ -1,6 +1,6 @@
 """Which requests need a run now, and in how many runs they go: pure, on what was read before.
 
-What belongs here: the sensor's decision. Reading and launching is `sensors.py`; when a failed request is tried again is
+What belongs here: the sensor's decision, and what a run is launched with. Reading and launching is `sensors.py`; when a failed request is tried again is
 `retries.py`.
 """
 
@@ -14,6 +14,12 @@ from convergence_orchestration.tenancy.model import TenantId
 from convergence_orchestration.tenancy.request_model import RequestId, RequestState
 from convergence_orchestration.tenancy.requests import UnfinishedRequest
 from convergence_orchestration.tenancy.retries import MOST_ATTEMPTS, NextStep, outlook
+
+FULFIL_JOB = "fulfil_tenant_requests"
+"""The job that carries out requests by their ids."""
+
+FULFIL_OP = "fulfil"
+"""Its only op."""
 
 GRACE = timedelta(seconds=10)
 """Whoever writes down a request launches its run at once; after this long without one, that process is gone."""
@@ -73,6 +79,11 @@ def plan(
     return Plan(launches, given_up, waiting=len(unfinished) - len(given_up) - launched)
 
 
+def fulfil_config(request_ids: Sequence[RequestId]) -> dict[str, object]:
+    """The config of FULFIL_OP for these requests."""
+    return {"request_ids": list(request_ids)}
+
+
 def next_since(unfinished: Sequence[UnfinishedRequest], now: datetime) -> datetime:
     """From when on the next look has to read so that it misses nothing that is unfinished."""
     oldest = min((request.requested_at for request in unfinished), default=now)
@@ -87,7 +98,8 @@ def _first_of_each_tenant(requests: Iterable[UnfinishedRequest]) -> list[Unfinis
 
 
 def _is_hopeless(request: UnfinishedRequest) -> bool:
-    return request.state is not RequestState.FAILED and request.attempt >= MOST_ATTEMPTS
+    """Its runs were killed; one that is only asked for has a new attempt, however many failed before."""
+    return request.state is RequestState.RUNNING and request.attempt >= MOST_ATTEMPTS
 
 
 def _is_due(request: UnfinishedRequest, now: datetime) -> bool:

@@ -28,6 +28,7 @@ from convergence_orchestration.warehouse.model import CENTRAL_DATASET
 _HERE = Path(__file__)
 _BY_ID = _HERE.with_name("requests_by_id.sql").read_text(encoding="utf-8")
 _BY_TENANT = _HERE.with_name("requests_by_tenant.sql").read_text(encoding="utf-8")
+_BY_KEY = _HERE.with_name("requests_by_key.sql").read_text(encoding="utf-8")
 _UNFINISHED = _HERE.with_name("requests_unfinished.sql").read_text(encoding="utf-8")
 _PAGE = _HERE.with_name("requests_page.sql").read_text(encoding="utf-8")
 _OF_BATCH = _HERE.with_name("requests_of_batch.sql").read_text(encoding="utf-8")
@@ -95,6 +96,11 @@ class TenantRequests:
     def all_for(self, *tenant_ids: TenantId) -> list[TenantRequest]:
         """Every request for these tenant ids, the latest at the end."""
         return requests_of(self._events(_BY_TENANT, "tenant_ids", tenant_ids))
+
+    def asked_with_key(self, kind: RequestKind, actor: str, idempotency_key: str) -> list[RequestEvent]:
+        """All that happened to the requests that `actor` asked for with this key, in order."""
+        parameters = [_text("kind", kind), _text("actor", actor), _text("idempotency_key", idempotency_key)]
+        return in_order(map(_event_of, self._bigquery.query(_BY_KEY, parameters)))
 
     def unfinished(self, since: datetime) -> list[UnfinishedRequest]:
         """The requests with an event since then that are open or to be tried again, the oldest first."""

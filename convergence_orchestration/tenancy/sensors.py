@@ -12,8 +12,15 @@ import dagster as dg
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.gcp.resources import BigQueryConnection
-from convergence_orchestration.tenancy.jobs import ACTOR_TAG, FULFIL_JOB, FULFIL_OP, IN_PROGRESS
-from convergence_orchestration.tenancy.launches import Launch, next_since, plan
+from convergence_orchestration.tenancy.jobs import ACTOR_TAG, IN_PROGRESS
+from convergence_orchestration.tenancy.launches import (
+    FULFIL_JOB,
+    FULFIL_OP,
+    Launch,
+    fulfil_config,
+    next_since,
+    plan,
+)
 from convergence_orchestration.tenancy.request_model import (
     RequestEvent,
     RequestId,
@@ -118,7 +125,7 @@ def _requests_in(run: dg.DagsterRun) -> Iterator[RequestId]:
 def _run_request(launch: Launch) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=launch.run_key,
-        run_config={"ops": {FULFIL_OP: {"config": {"request_ids": list(launch.request_ids)}}}},
+        run_config={"ops": {FULFIL_OP: {"config": fulfil_config(launch.request_ids)}}},
         tags={ACTOR_TAG: SENSOR, "convergence/requests": str(len(launch.request_ids))},
     )
 

@@ -24,7 +24,7 @@ gathered AS (
     MIN_BY(run_id, IF(run_id IS NULL, NULL, place)) AS run_id,
     MAX_BY(actor, IF(actor IS NULL, NULL, place)) AS actor,
     MAX_BY(idempotency_key, IF(idempotency_key IS NULL, NULL, place)) AS idempotency_key,
-    MAX_BY(batch_id, IF(batch_id IS NULL, NULL, place)) AS batch_id,
+    MIN_BY(batch_id, IF(batch_id IS NULL, NULL, place)) AS batch_id,
     MIN(recorded_at) AS requested_at,
     MAX(recorded_at) AS updated_at
   FROM placed
