@@ -20,7 +20,17 @@ from convergence_orchestration.api.context import RequestContexts
 from convergence_orchestration.api.failures import Defects, add_error_answers
 from convergence_orchestration.api.metrics import Metrics
 from convergence_orchestration.api.rate_limits import RateLimits
-from convergence_orchestration.api.routes import api_keys, bootstrap, health, me, pipeline_runs, tenants
+from convergence_orchestration.api.routes import (
+    api_keys,
+    bootstrap,
+    health,
+    me,
+    pipeline_runs,
+    tenant_batches,
+    tenant_changes,
+    tenant_requests,
+    tenants,
+)
 from convergence_orchestration.api.services import Standing, opened, utc_now
 from convergence_orchestration.errors import PermanentError
 from convergence_orchestration.keys import admin
@@ -99,7 +109,17 @@ def _assembled(settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
     )
     app.state.settings = settings
     add_error_answers(app)
-    for routes in (health, bootstrap, tenants, api_keys, me, pipeline_runs):
+    for routes in (
+        health,
+        bootstrap,
+        tenants,
+        tenant_changes,
+        tenant_batches,
+        tenant_requests,
+        api_keys,
+        me,
+        pipeline_runs,
+    ):
         app.include_router(routes.router)
     return app
 
@@ -111,7 +131,7 @@ def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
         Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=("GET", "POST", "DELETE"),
+            allow_methods=("GET", "POST", "PUT", "DELETE"),
             allow_headers=(
                 "X-Admin-Key",
                 "X-API-Key",

@@ -1,7 +1,8 @@
 """What callers send and what they get, as pydantic models: the API's contract, shown in its OpenAPI document.
 
 What belongs here: fields, their meaning and their examples. What a value must look like is decided by the domains
-(`parse_new_tenant` and its like), so that the Dagster UI refuses the same values in the same words.
+(`parse_scopes` and its like), so that the Dagster UI refuses the same values in the same words. What is sent and
+answered about tenants by administrators is in `tenant_bodies.py`.
 """
 
 from datetime import datetime
@@ -11,14 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
 from convergence_orchestration.errors import ErrorCode
 from convergence_orchestration.keys.model import KEY_ID_PATTERN, MAX_KEY_DESCRIPTION_LENGTH, Scope
-from convergence_orchestration.tenancy.model import (
-    MAX_COMPANY_NAME_LENGTH,
-    MAX_DESCRIPTION_LENGTH,
-    TENANT_ID_PATTERN,
-    Plan,
-    RequestState,
-    TenantState,
-)
+from convergence_orchestration.tenancy.model import TENANT_ID_PATTERN, Plan, TenantState
 
 
 class Sent(BaseModel):
@@ -130,93 +124,6 @@ class Bootstrapped(BaseModel):
     run_id: RunIdField
     run_url: RunUrlField
     message: str
-
-
-class TenantWanted(Sent):
-    """A tenant to be."""
-
-    tenant_id: Annotated[StrictStr, Field(description=f"{TENANT_ID_PATTERN}, not reserved.")]
-    description: Annotated[StrictStr, Field(description=f"At most {MAX_DESCRIPTION_LENGTH} characters.")] = ""
-    company_name: Annotated[
-        StrictStr, Field(description=f"At most {MAX_COMPANY_NAME_LENGTH} characters.")
-    ] = ""
-    admin_email: Annotated[StrictStr, Field(description="name@example.com, or empty.")] = ""
-    plan: Annotated[StrictStr, Field(description=f"One of {', '.join(Plan)}.")] = Plan.STARTER.value
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "tenant_id": "acmecorp",
-                    "company_name": "ACME Corporation",
-                    "admin_email": "ops@acme.example",
-                    "plan": "PROFESSIONAL",
-                }
-            ]
-        }
-    )
-
-
-class TenantReady(BaseModel):
-    """The tenant is ACTIVE."""
-
-    tenant_id: TenantIdField
-    state: Literal[TenantState.ACTIVE] = TenantState.ACTIVE
-    datasets_created: int = Field(description="1: the tenant's own dataset.")
-    tables_created: list[str]
-    api_keys_count: int = Field(description="Keys that are accepted now; 0 until one is issued.")
-    request_id: str = Field(description="The request that made the tenant.", examples=["req_" + "a2" * 13])
-    run_id: RunIdField
-    run_url: RunUrlField
-
-
-class TenantAccepted(BaseModel):
-    """The tenant is being made; the Location header names the request to ask for."""
-
-    tenant_id: TenantIdField
-    state: Literal[TenantState.PROVISIONING] = TenantState.PROVISIONING
-    request_id: str
-    run_id: RunIdField
-    run_url: RunUrlField
-    message: str
-
-
-class TenantFacts(BaseModel):
-    """A tenant as administrators see it."""
-
-    tenant_id: TenantIdField
-    state: TenantState
-    company_name: str
-    description: str
-    admin_email: str
-    plan: Plan
-    dataset_id: str
-    request_id: str
-    created_at: datetime
-    updated_at: datetime
-
-
-class TenantPage(BaseModel):
-    """Tenants ordered by id."""
-
-    tenants: list[TenantFacts]
-    next_after: str | None = Field(description="The `after` of the next page; null on the last.")
-
-
-class TenantRequestFacts(BaseModel):
-    """A request for a tenant and how far it has come."""
-
-    request_id: str
-    tenant_id: TenantIdField
-    kind: str
-    state: RequestState
-    attempt: int = Field(description="Counted from 1; more if a failed request was sent again.")
-    requested_at: datetime
-    updated_at: datetime
-    run_id: str | None
-    run_url: str | None
-    reason: str | None = Field(description="Why it failed, and what to do.")
-    error_code: str | None
 
 
 class KeyWanted(Sent):

@@ -40,6 +40,7 @@ _SENTENCES = {
     "extra_forbidden": "is not a field of this call",
     "string_type": "must be a string",
     "bool_type": "must be true or false",
+    "model_type": "must be a JSON object",
     "model_attributes_type": "must be a JSON object, sent with Content-Type: application/json",
     "dict_type": "must be a JSON object, sent with Content-Type: application/json",
 }
@@ -97,6 +98,19 @@ def answer(
     return JSONResponse({"error": error}, STATUS[code], dict(headers or {}))
 
 
+def field_problems(problems: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What is wrong with each field, of pydantic's errors whose places begin with `body`, `query` or the like."""
+    return [{"field": _field(problem["loc"]), "message": _sentence(problem)} for problem in problems]
+
+
+def refused_field(error: ConvergenceError) -> str | None:
+    """The field that the error is about, if it is about one."""
+    if error.code in _TENANT_ID_CODES:
+        return "tenant_id"
+    field = error.details.get("field")
+    return field if isinstance(field, str) else None
+
+
 async def _of_ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, ConvergenceError)  # noqa: S101 what it is registered for
     status = STATUS[error.code]
@@ -120,7 +134,7 @@ async def _of_validation(request: Request, error: Exception) -> Response:
             "Send well-formed JSON: the body is none.",
             _malformed(problems),
         )
-    details = [{"field": _field(problem["loc"]), "message": _sentence(problem)} for problem in problems]
+    details = field_problems(problems)
     named = ", ".join(dict.fromkeys(detail["field"] for detail in details))
     return answer(
         request.scope,
@@ -139,11 +153,14 @@ async def _of_the_framework(request: Request, error: Exception) -> Response:
 
 
 def _details(error: ConvergenceError, status: int) -> Mapping[str, object] | Sequence[Mapping[str, str]]:
-    """A refused field in the shape of every 422, further facts for any other error."""
-    field = "tenant_id" if error.code in _TENANT_ID_CODES else error.details.get("field")
-    if status == HTTPStatus.UNPROCESSABLE_ENTITY and isinstance(field, str):
-        return [{"field": field, "message": error.message}]
-    return error.details
+    """Refused fields in the shape of every 422, further facts for any other error."""
+    if status != HTTPStatus.UNPROCESSABLE_ENTITY:
+        return error.details
+    fields = error.details.get("fields")
+    if isinstance(fields, list):
+        return fields
+    field = refused_field(error)
+    return [{"field": field, "message": error.message}] if field else error.details
 
 
 def _malformed(problems: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

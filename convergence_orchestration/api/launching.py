@@ -11,16 +11,31 @@ from starlette.responses import JSONResponse
 
 from convergence_orchestration.api.runs import RunId, RunOutcome
 from convergence_orchestration.api.services import Services
+from convergence_orchestration.errors import ConvergenceError
+from convergence_orchestration.logs import logger
 
 REQUEST_TAG = "convergence/request_id"
 TENANT_TAG = "convergence/tenant_id"
 ACTOR_TAG = "convergence/actor"
+BATCH_TAG = "convergence/batch_id"
+
+_log = logger(__name__)
 
 PreferHeader = Annotated[
     str | None,
     Header(
         alias="Prefer",
         description="`wait=N` waits N seconds for the run (at most 600), `respond-async` does not wait.",
+    ),
+]
+
+
+IdempotencyKeyHeader = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="1 to 255 visible ASCII characters. The same key is the same request and gets the same answer, "
+        "however often it is sent.",
     ),
 ]
 
@@ -33,6 +48,17 @@ async def launch(
     run_id = await services.dagster.launch(job, run_config, tags)
     services.metrics.run(job)
     return run_id
+
+
+async def launch_or_leave(
+    services: Services, job: str, config: dict[str, dict[str, object]], tags: dict[str, str]
+) -> RunId | None:
+    """As `launch`, for what is written down and launched later by a sensor: None if Dagster took no run now."""
+    try:
+        return await launch(services, job, config, tags)
+    except ConvergenceError as error:
+        _log.error("A run could not be launched; the sensor will", job=job, tags=tags, reason=error.message)
+        return None
 
 
 async def outcome_of(services: Services, run_id: RunId, seconds: float, **facts: object) -> RunOutcome:

@@ -21,6 +21,7 @@ from convergence_orchestration.api.key_source import LedgerOnceBootstrapped
 from convergence_orchestration.api.metrics import Metrics
 from convergence_orchestration.api.rate_limits import RateLimits
 from convergence_orchestration.api.readiness import ReadinessChecks
+from convergence_orchestration.api.turns import Turns
 from convergence_orchestration.following import Follower
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.clients import bigquery_client, kms_client, secret_manager_client
@@ -73,6 +74,7 @@ class Services:
     ledger: KeyLedger
     readiness: ReadinessChecks
     threads: anyio.CapacityLimiter
+    turns: Turns
 
     async def blocking[**P, R](self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """`call` in a thread, for what asks Google about the control plane.
@@ -82,6 +84,10 @@ class Services:
         """
         with needs_bootstrap():
             return await anyio.to_thread.run_sync(lambda: call(*args, **kwargs), limiter=self.threads)
+
+    def run_url(self, run_id: str | None) -> str | None:
+        """Where a person sees the run; None for none."""
+        return self.dagster.run_url(run_id) if run_id else None
 
 
 def services_of(request: Request) -> Services:
@@ -164,4 +170,5 @@ def _services(standing: Standing, google: _Google, dagster: DagsterClient) -> Se
         ledger=ledger,
         readiness=ReadinessChecks(settings, index, standing.tenant_index, dagster, google.bigquery, clock),
         threads=anyio.CapacityLimiter(GOOGLE_CALLS_AT_ONCE),
+        turns=Turns(),
     )

@@ -12,7 +12,7 @@ def control_plane(emulated_settings: EmulatedSettings) -> ControlPlane:
     """A bootstrapped project which the tests of one worker share; each takes tenants of its own."""
     plane = ControlPlane(emulated_settings(fresh_project_id()))
     plane.bootstrap()
-    plane.add_tenants(50)
+    plane.add_tenants(100)
     return plane
 
 

@@ -16,9 +16,8 @@ from typing import Any, TypedDict
 
 import httpx
 import uvicorn
-from convergence_orchestration.tenancy.onboarding import Onboarding
 from fastapi import FastAPI
-from google.cloud.bigquery import ArrayQueryParameter
+from google.cloud.bigquery import ArrayQueryParameter, ScalarQueryParameter
 from pydantic import SecretStr
 
 from convergence_orchestration.api.app import create_app
@@ -39,25 +38,19 @@ from convergence_orchestration.keys.model import (
 from convergence_orchestration.keys.revoking import Revocation, revoke
 from convergence_orchestration.keys.token import generate_tenant_key, hash_of
 from convergence_orchestration.settings import Settings
-from convergence_orchestration.tenancy.model import (
-    RequestEvent,
-    RequestId,
-    RequestState,
-    TenantId,
-    TenantState,
-    parse_new_tenant,
-)
-from convergence_orchestration.tenancy.provisioning import activate
+from convergence_orchestration.tenancy.model import TenantId, TenantState
 from convergence_orchestration.tenancy.registry import StateChange, Tenants
+from convergence_orchestration.tenancy.request_model import TenantRequest
 from convergence_orchestration.tenancy.requests import TenantRequests
 from convergence_orchestration.warehouse.bootstrap import NOTHING_REMOVED, ensure_dataset, ensure_tables
-from convergence_orchestration.warehouse.catalogue import central_tables, tenant_tables
+from convergence_orchestration.warehouse.catalogue import central_tables
 from convergence_orchestration_tests.api.dagster_standin import (
     DagsterStandIn,
     Launch,
     Materializations,
     materialized,
 )
+from convergence_orchestration_tests.api.fulfilling import JOB, Fulfilling
 
 ADMIN_KEY = "admin_for_the_tests_alone"
 PATIENCE = 60
@@ -70,6 +63,7 @@ SELECT
   CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP()
 FROM UNNEST(@ids) AS id
 """
+_SET_STATE = "UPDATE tenants.tenant_profiles SET state = @state WHERE tenant_id = @id"
 
 
 @dataclass
@@ -187,9 +181,16 @@ class ControlPlane:
         ids = ArrayQueryParameter("ids", "STRING", self.unused_tenants)
         self.bigquery.execute(_ADD_TENANTS, [ids])
 
-    def tenant(self) -> str:
-        """The id of an ACTIVE tenant that no other test uses and that has no key."""
-        return self.unused_tenants.pop()
+    def tenant(self, state: str = "ACTIVE") -> str:
+        """The id of a tenant in this state that no other test uses and that has no key."""
+        tenant_id = self.unused_tenants.pop()
+        if state != "ACTIVE":
+            wanted = [
+                ScalarQueryParameter("id", "STRING", tenant_id),
+                ScalarQueryParameter("state", "STRING", state),
+            ]
+            self.bigquery.execute(_SET_STATE, wanted)
+        return tenant_id
 
     @property
     def bigquery(self) -> BigQuery:
@@ -213,45 +214,13 @@ class ControlPlane:
             ),
         ]
 
-    def onboard(self, launch: Launch) -> Materializations:
-        config = dict(launch.op_config())
-        request_id = RequestId(config.pop("request_id"))
-        onboarding = Onboarding(
-            bigquery=self.bigquery,
-            request_id=request_id,
-            asked=parse_new_tenant(**config),
-            run_id=launch.run_id,
-            actor=launch.tags["convergence/actor"],
-            is_last_try=True,
-            clock=lambda: datetime.now(UTC),
-        )
-        with onboarding.recorded() as provision:
-            provisioned = provision()
-        tenant_id = provisioned.tenant.tenant_id
-        return [materialized("tenant", name, partition=tenant_id) for name in provisioned.tables]
+    @property
+    def fulfilling(self) -> Fulfilling:
+        return Fulfilling(self.bigquery)
 
-    def seem_to_onboard(self, launch: Launch) -> Materializations:
-        """What others see of an onboarding, the profile and the request that is DONE, without the seconds it takes."""
-        config = dict(launch.op_config())
-        request_id = RequestId(config.pop("request_id"))
-        asked = parse_new_tenant(**config)
-        now = datetime.now(UTC)
-        requests = TenantRequests(self.bigquery)
-        request = requests.get(request_id)
-        assert request is not None
-        assert request.parameters == asked
-        activate(Tenants(self.bigquery), request_id, asked, now)
-        done = RequestEvent(
-            request_id,
-            asked.tenant_id,
-            RequestState.DONE,
-            now,
-            launch.tags["convergence/actor"],
-            request.attempt,
-            run_id=launch.run_id,
-        )
-        requests.append(done)
-        return [materialized("tenant", table.name, partition=asked.tenant_id) for table in tenant_tables()]
+    def requests_for(self, tenant_id: str) -> list[TenantRequest]:
+        """Every request for the tenant, the latest at the end."""
+        return TenantRequests(self.bigquery).all_for(TenantId(tenant_id))
 
     def issue(self, launch: Launch) -> Materializations:
         config, now = launch.op_config(), datetime.now(UTC)
@@ -280,7 +249,7 @@ class ControlPlane:
     def jobs(self) -> dict[str, Callable[[Launch], Materializations]]:
         return {
             "bootstrap": self.bootstrap,
-            "onboard_tenant": self.seem_to_onboard,
+            JOB: self.fulfilling.seemingly,
             "issue_tenant_key": self.issue,
             "revoke_tenant_key": self.revoke,
         }

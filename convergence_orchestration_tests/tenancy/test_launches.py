@@ -81,12 +81,17 @@ def test_a_failed_request_waits_for_its_pause() -> None:
     assert launched(decided(one, now=seconds(60))) == [[one.request_id]]
 
 
-@pytest.mark.parametrize("state", [REQUESTED, RUNNING])
-def test_a_request_whose_runs_are_killed_again_and_again_is_given_up(state: RequestState) -> None:
-    one = unfinished(state=state, attempt=MOST_ATTEMPTS)
+def test_a_request_whose_runs_are_killed_again_and_again_is_given_up() -> None:
+    one = unfinished(state=RUNNING, attempt=MOST_ATTEMPTS)
     found = decided(one)
     assert (found.launches, found.given_up) == ((), (one,))
     assert decided(one, in_progress=(one.request_id,)).given_up == (), "its last run lives"
+
+
+def test_a_request_that_is_asked_again_is_launched_however_often_it_failed() -> None:
+    one = unfinished(state=REQUESTED, attempt=MOST_ATTEMPTS + 1)
+    found = decided(one)
+    assert (launched(found), found.given_up) == ([[one.request_id]], ())
 
 
 def test_many_requests_go_in_few_runs_in_the_order_they_were_asked_for() -> None:

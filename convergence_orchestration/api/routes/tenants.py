@@ -1,4 +1,4 @@
-"""Tenants for administrators: ask for one, list them, look at one, look at a request."""
+"""Tenants for administrators: ask for one, list them, look at one. Changing one is `tenant_changes.py`."""
 
 import re
 from dataclasses import asdict
@@ -7,34 +7,33 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse
 
-from convergence_orchestration.api import onboarding
-from convergence_orchestration.api.auth import AdministratorRoute, admin_key_header, administrator_of
-from convergence_orchestration.api.bodies import (
+from convergence_orchestration.api.admission import AlreadySo
+from convergence_orchestration.api.auth import AdministratorRoute, admin_key_header
+from convergence_orchestration.api.context import context_of
+from convergence_orchestration.api.launching import IdempotencyKeyHeader, PreferHeader, accepted
+from convergence_orchestration.api.prefer import wait_seconds
+from convergence_orchestration.api.services import Services, services_of
+from convergence_orchestration.api.statuses import ADMINISTRATION_ERRORS, documented
+from convergence_orchestration.api.tenant_bodies import (
     TenantAccepted,
     TenantFacts,
     TenantPage,
     TenantReady,
-    TenantRequestFacts,
     TenantWanted,
 )
-from convergence_orchestration.api.context import context_of
-from convergence_orchestration.api.launching import PreferHeader, accepted, outcome_of
-from convergence_orchestration.api.onboarding import Onboarding
-from convergence_orchestration.api.prefer import wait_seconds
-from convergence_orchestration.api.runs import RunOutcome, RunStatus
-from convergence_orchestration.api.services import Services, services_of
-from convergence_orchestration.api.statuses import ADMINISTRATION_ERRORS, documented
+from convergence_orchestration.api.tenant_calls import Begun, begin, caller_who_asks
+from convergence_orchestration.api.tenant_outcomes import Finished, finished, how_far
 from convergence_orchestration.errors import ErrorCode, PermanentError
+from convergence_orchestration.tenancy.asked import parse_new_tenant
 from convergence_orchestration.tenancy.model import (
-    REQUEST_ID_PATTERN,
     TENANT_ID_PATTERN,
-    RequestId,
+    Plan,
     Tenant,
     TenantId,
-    parse_new_tenant,
+    TenantState,
 )
+from convergence_orchestration.tenancy.registry import TenantFilter
 
-TENANT_ASSETS = "tenant"
 MOST_IN_A_PAGE = 200
 
 router = APIRouter(
@@ -50,7 +49,7 @@ router = APIRouter(
     summary="Make a tenant",
     response_model=TenantReady,
     responses={
-        202: {"model": TenantAccepted, "description": "The run goes on; Location is the request to ask for."},
+        202: {"model": TenantAccepted, "description": "It goes on; Location is the request to ask for."},
         **documented(
             *ADMINISTRATION_ERRORS,
             ErrorCode.BODY_TOO_LARGE,
@@ -58,37 +57,42 @@ router = APIRouter(
             ErrorCode.INVALID_TENANT_ID,
             ErrorCode.RESERVED_TENANT_ID,
             ErrorCode.TENANT_EXISTS,
+            ErrorCode.TENANT_DELETED,
             ErrorCode.REQUEST_IN_PROGRESS,
+            ErrorCode.IDEMPOTENCY_KEY_REUSED,
             ErrorCode.RATE_LIMITED,
-            ErrorCode.DAGSTER_UNAVAILABLE,
         ),
     },
 )
 async def create_tenant(
-    request: Request, body: TenantWanted, prefer: PreferHeader = None
+    request: Request,
+    body: TenantWanted,
+    prefer: PreferHeader = None,
+    idempotency_key: IdempotencyKeyHeader = None,
 ) -> TenantReady | JSONResponse:
     """Dataset, tables and rows of a new tenant, made by a Dagster run; 200 once the tenant is ACTIVE.
 
-    A request that failed is tried again, with the same request id, by asking for the same tenant id again.
+    The request is written down before anything else happens: from then on it is carried out, whatever fails. One that
+    failed is tried again, with the same request id, by asking for the same tenant id again.
     """
-    services, actor = services_of(request), administrator_of(request)
+    services, caller = services_of(request), caller_who_asks(request, idempotency_key)
     wanted = parse_new_tenant(**body.model_dump())
     context = context_of(request.scope)
     context.tenant_id = wanted.tenant_id
-    await services.limits.charge_tenant_creation(actor, context)
-    begun = await onboarding.begin(services, wanted, actor)
-    seconds = wait_seconds(prefer, services.settings.run_wait_seconds)
-    outcome = await outcome_of(services, begun.run_id, seconds, request_id=begun.request_id)
-    run_url = services.dagster.run_url(begun.run_id)
-    if outcome.status is RunStatus.SUCCESS:
-        return tenant_ready(wanted.tenant_id, begun, outcome, run_url)
-    location = f"/api/v1/admin/tenant-requests/{begun.request_id}"
+    await services.limits.charge_tenant_creation(caller.actor, context)
+    begun = await begin(services, wanted, caller)
+    if isinstance(begun, AlreadySo):
+        raise TypeError("a tenant to be is never as asked already")
+    done = await finished(services, begun, wait_seconds(prefer, services.settings.run_wait_seconds))
+    if done is not None:
+        return _ready(services, wanted.tenant_id, begun, done)
+    location, message = how_far(begun, "The tenant is being made")
     body_202 = TenantAccepted(
         tenant_id=wanted.tenant_id,
         request_id=begun.request_id,
         run_id=begun.run_id,
-        run_url=run_url,
-        message=f"The tenant is being made: GET {location} tells how far it is.",
+        run_url=services.run_url(begun.run_id),
+        message=message,
     )
     return accepted(body_202, location)
 
@@ -96,13 +100,20 @@ async def create_tenant(
 @router.get("/tenants", summary="List tenants", responses=documented(*ADMINISTRATION_ERRORS))
 async def list_tenants(
     request: Request,
+    *,
+    state: Annotated[TenantState | None, Query(description="Only tenants in this state.")] = None,
+    plan: Annotated[Plan | None, Query(description="Only tenants of this plan.")] = None,
+    search: Annotated[
+        str | None, Query(max_length=200, description="Part of the id or of the company's name.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_IN_A_PAGE, description="Tenants in a page.")] = 50,
     after: Annotated[str | None, Query(max_length=50, description="The last page's next_after.")] = None,
 ) -> TenantPage:
     """Tenants ordered by id."""
     services = services_of(request)
     behind = TenantId(after) if after else None
-    found = await services.blocking(services.tenants.page, limit + 1, behind)
+    wanted = TenantFilter(state, plan, search)
+    found = await services.blocking(services.tenants.page, limit + 1, behind, wanted)
     shown = found[:limit]
     return TenantPage(
         tenants=[tenant_facts(tenant) for tenant in shown],
@@ -128,60 +139,18 @@ async def get_tenant(request: Request, tenant_id: str) -> TenantFacts:
     return tenant_facts(tenant)
 
 
-@router.get(
-    "/tenant-requests/{request_id}",
-    summary="Look at a request for a tenant",
-    responses=documented(*ADMINISTRATION_ERRORS, ErrorCode.NOT_FOUND),
-)
-async def get_tenant_request(request: Request, request_id: str) -> TenantRequestFacts:
-    """How far a request has come, and on failure why."""
-    services = services_of(request)
-    if not re.fullmatch(REQUEST_ID_PATTERN, request_id):
-        raise _no_such_request()
-    found = await services.blocking(services.requests.get, RequestId(request_id))
-    if found is None:
-        raise _no_such_request()
-    return TenantRequestFacts(
-        request_id=found.request_id,
-        tenant_id=found.tenant_id,
-        kind=found.kind,
-        state=found.state,
-        attempt=found.attempt,
-        requested_at=found.requested_at,
-        updated_at=found.updated_at,
-        run_id=found.run_id,
-        run_url=_run_url(services, found.run_id),
-        reason=found.reason,
-        error_code=found.error_code,
-    )
-
-
-def tenant_ready(tenant_id: TenantId, begun: Onboarding, outcome: RunOutcome, run_url: str) -> TenantReady:
-    """The answer for an ACTIVE tenant, from what its run materialized."""
-    tables = sorted(
-        item.asset_key[-1]
-        for item in outcome.materializations
-        if item.asset_key[:1] == (TENANT_ASSETS,) and item.partition == tenant_id
-    )
-    return TenantReady(
-        tenant_id=tenant_id,
-        datasets_created=1,
-        tables_created=tables,
-        api_keys_count=0,  # keys are issued to ACTIVE tenants alone, which this one is since a moment
-        request_id=begun.request_id,
-        run_id=begun.run_id,
-        run_url=run_url,
-    )
-
-
 def tenant_facts(tenant: Tenant) -> TenantFacts:
     """The profile as administrators see it."""
     return TenantFacts(**asdict(tenant))
 
 
-def _run_url(services: Services, run_id: str | None) -> str | None:
-    return services.dagster.run_url(run_id) if run_id else None
-
-
-def _no_such_request() -> PermanentError:
-    return PermanentError(ErrorCode.NOT_FOUND, "Check the request id: there is no such request.")
+def _ready(services: Services, tenant_id: TenantId, begun: Begun, done: Finished) -> TenantReady:
+    return TenantReady(
+        tenant_id=tenant_id,
+        datasets_created=1,
+        tables_created=done.tables_of(tenant_id),
+        api_keys_count=0,  # keys are issued to ACTIVE tenants alone, which this one is since a moment
+        request_id=begun.request_id,
+        run_id=done.run_id,
+        run_url=services.run_url(done.run_id),
+    )
