@@ -276,6 +276,6 @@ def _taken(tenant_id: TenantId, owner: str | None) -> PermanentError:
     else:
         message = (
             f"Choose another tenant id: {tenant_id} belongs to request {owner}. To finish that request instead, "
-            "re-execute its run or start the job `onboard_tenant` with its request_id."
+            "re-execute its run or start the job `fulfil_tenant_requests` with its id."
         )
     return PermanentError(ErrorCode.TENANT_EXISTS, message, {"tenant_id": tenant_id, "claimed_by": owner})

@@ -5,6 +5,8 @@ from typing import Any
 
 import dagster as dg
 
+from convergence_orchestration.tenancy.launches import FULFIL_JOB, FULFIL_OP
+
 AGAIN_ONCE = dg.RetryPolicy(max_retries=1, delay=0.1)
 
 
@@ -66,12 +68,21 @@ def hang() -> None:
 def configured() -> None: ...
 
 
+@dg.op(name=FULFIL_OP, config_schema={"request_ids": [str]})
+def fulfil(context: dg.OpExecutionContext) -> None:
+    for request_id in context.op_config["request_ids"]:
+        context.log_event(dg.AssetMaterialization(["tenant", "step_logs"], partition=request_id))
+
+
 def job_of(op: dg.OpDefinition) -> dg.JobDefinition:
     return dg.GraphDefinition(name=f"{op.name}_job", node_defs=[op]).to_job()
 
 
 defs = dg.Definitions(
-    jobs=[job_of(op) for op in (succeed, refuse, give_up, crash, connect, hang, configured)],
+    jobs=[
+        *(job_of(op) for op in (succeed, refuse, give_up, crash, connect, hang, configured)),
+        dg.GraphDefinition(name=FULFIL_JOB, node_defs=[fulfil]).to_job(),
+    ],
     resources={"without_credentials": WithoutCredentials()},
     executor=dg.in_process_executor,
 )

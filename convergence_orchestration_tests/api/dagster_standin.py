@@ -144,8 +144,8 @@ def step_failure(error: ConvergenceError) -> dict[str, Any]:
     """The event of a step that failed with one of our errors, as `reported_failures` gives it to Dagster."""
     return {
         "__typename": "ExecutionStepFailureEvent",
-        "message": 'Execution of step "onboard" failed.',
-        "stepKey": "onboard",
+        "message": 'Execution of step "fulfil" failed.',
+        "stepKey": "fulfil",
         "error": {
             "message": f"dagster._core.definitions.events.Failure: {error.message}\n",
             "cause": None,

@@ -239,7 +239,10 @@ def test_browsers_may_call_from_the_origins_of_the_settings_and_from_no_other(
     control_plane: ControlPlane, dagster: DagsterStandIn
 ) -> None:
     settings = patiently(control_plane.settings).model_copy(update={"cors_origins": ("https://app.example",)})
-    preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-admin-key"}
+    preflight = {
+        "Access-Control-Request-Method": "PUT",
+        "Access-Control-Request-Headers": "x-admin-key, idempotency-key",
+    }
     with served(settings, dagster) as api:
         allowed = api.call(
             "OPTIONS", "/api/v1/admin/tenants", headers={"Origin": "https://app.example"} | preflight
@@ -290,6 +293,34 @@ def test_the_openapi_document_shows_keys_errors_and_examples(api: Api) -> None:
         for call in calls.values():
             assert call["summary"], path
             assert call["tags"], path
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "codes"),
+    [
+        ("post", "/tenants", {"202", "409", "413", "422", "429"}),
+        ("post", "/tenants:batch", {"202", "409", "413", "422", "429"}),
+        ("get", "/tenant-batches/{batch_id}", {"200", "404"}),
+        ("put", "/tenants/{tenant_id}/plan", {"200", "202", "404", "409", "413", "422"}),
+        ("post", "/tenants/{tenant_id}/suspend", {"200", "202", "404", "409", "413", "422"}),
+        ("post", "/tenants/{tenant_id}/resume", {"200", "202", "404", "409", "413", "422"}),
+        ("delete", "/tenants/{tenant_id}", {"200", "202", "404", "409", "422"}),
+        ("get", "/tenant-requests", {"200", "422"}),
+        ("get", "/tenant-requests/{request_id}", {"200", "404"}),
+    ],
+)
+def test_every_call_about_tenants_documents_what_it_can_answer(
+    api: Api, method: str, path: str, codes: set[str]
+) -> None:
+    document = api.call("GET", "/openapi.json").json()
+
+    call = document["paths"][f"/api/v1/admin{path}"][method]
+    assert call["responses"].keys() >= codes | {"403", "503"}
+    assert call["security"] == [{"AdminKey": []}]
+    if method != "get":
+        assert "Idempotency-Key" in [parameter["name"] for parameter in call["parameters"]]
+    items = document["components"]["schemas"]["BatchWanted"]["properties"]["tenants"]["items"]
+    assert items["$ref"].rpartition("/")[2] in document["components"]["schemas"]
 
 
 @pytest.mark.parametrize(

@@ -117,16 +117,16 @@ def test_a_code_location_that_is_not_loaded_means_dagster_is_unavailable(
 
 
 def test_a_launch_sends_job_config_and_tags_and_returns_the_run_id(standin: DagsterStandIn) -> None:
-    config = {"ops": {"onboard": {"config": {"tenant_id": "acme"}}}}
+    config = {"ops": {"fulfil": {"config": {"request_ids": ["req_a"]}}}}
 
     run_id = ask(
         standin.url,
-        lambda dagster: dagster.launch("onboard_tenant", config, {"convergence/tenant_id": "acme"}),
+        lambda dagster: dagster.launch("fulfil_tenant_requests", config, {"convergence/tenant_id": "acme"}),
     )
 
     (launch,) = standin.launches
     assert launch.run_id == run_id
-    assert launch.job == "onboard_tenant"
+    assert launch.job == "fulfil_tenant_requests"
     assert launch.config == config
     assert launch.tags == {"convergence/tenant_id": "acme"}
 
@@ -138,7 +138,7 @@ def test_a_refused_run_config_is_a_defect_of_ours(standin: DagsterStandIn) -> No
     }
 
     with pytest.raises(PermanentError) as raised:
-        ask(standin.url, lambda dagster: dagster.launch("onboard_tenant", {}, {}))
+        ask(standin.url, lambda dagster: dagster.launch("fulfil_tenant_requests", {}, {}))
 
     assert raised.value.code is ErrorCode.INTERNAL
     assert raised.value.details == {"reasons": ["Missing required config entry"]}
@@ -176,10 +176,10 @@ def test_a_run_that_fails_gives_its_first_failure_however_many_events_it_has(sta
     def refuse(_: object) -> list[dict[str, object]]:
         raise PermanentError(ErrorCode.TENANT_EXISTS, "Choose another id.", {"claimed_by": "req_x"})
 
-    standin.work["onboard_tenant"] = refuse
+    standin.work["fulfil_tenant_requests"] = refuse
     standin.events_in_a_page = 1
 
-    outcome = ask(standin.url, launch_and_wait("onboard_tenant", 5))
+    outcome = ask(standin.url, launch_and_wait("fulfil_tenant_requests", 5))
 
     assert outcome.status is RunStatus.FAILURE
     assert outcome.failure is not None
@@ -244,12 +244,13 @@ def test_a_run_that_dagster_does_not_know_is_unknown(standin: DagsterStandIn) ->
 
 
 def test_runs_are_found_by_job_and_tag(standin: DagsterStandIn) -> None:
-    run_id = standin.add_run("onboard_tenant", "FAILURE", {"convergence/request_id": "req_a"})
-    standin.add_run("onboard_tenant", "STARTED", {"convergence/request_id": "req_b"})
+    run_id = standin.add_run("fulfil_tenant_requests", "FAILURE", {"convergence/request_id": "req_a"})
+    standin.add_run("fulfil_tenant_requests", "STARTED", {"convergence/request_id": "req_b"})
     standin.add_run("issue_tenant_key", "STARTED", {"convergence/request_id": "req_a"})
 
     found = ask(
-        standin.url, lambda dagster: dagster.tagged("onboard_tenant", "convergence/request_id", "req_a")
+        standin.url,
+        lambda dagster: dagster.tagged("fulfil_tenant_requests", "convergence/request_id", "req_a"),
     )
 
     assert found == {run_id: RunStatus.FAILURE}
@@ -260,7 +261,10 @@ def test_runs_that_cannot_be_listed_mean_dagster_is_unavailable(standin: Dagster
     standin.broken = (200, json.dumps(answer).encode())
 
     with pytest.raises(TransientError, match="disk full"):
-        ask(standin.url, lambda dagster: dagster.tagged("onboard_tenant", "convergence/request_id", "req_a"))
+        ask(
+            standin.url,
+            lambda dagster: dagster.tagged("fulfil_tenant_requests", "convergence/request_id", "req_a"),
+        )
 
 
 def test_a_failure_is_read_again_if_its_run_has_more_events_than_fit_a_page(standin: DagsterStandIn) -> None:

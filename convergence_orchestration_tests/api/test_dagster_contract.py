@@ -9,10 +9,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from dagster import validate_run_config
 
 from convergence_orchestration.api.dagster_client import LOCATION, DagsterClient
 from convergence_orchestration.api.runs import RunFailure, RunId, RunOutcome, RunStatus
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
+from convergence_orchestration.tenancy.jobs import fulfil_tenant_requests
+from convergence_orchestration.tenancy.launches import FULFIL_JOB, FULFIL_OP, fulfil_config
+from convergence_orchestration.tenancy.request_model import RequestId
 from convergence_orchestration_tests.api.test_dagster_client import ask, launch_and_wait
 from convergence_orchestration_tests.emulators import free_port, stop
 
@@ -136,6 +140,29 @@ def test_a_cancelled_run_is_found_by_its_tag_and_says_so(dagster_url: str) -> No
 
     assert outcome.status is RunStatus.CANCELED
     assert outcome.failure is not None
+
+
+def test_requests_are_carried_out_by_a_run_launched_with_their_ids(dagster_url: str) -> None:
+    config = {"ops": {FULFIL_OP: {"config": fulfil_config([RequestId("req_a"), RequestId("req_b")])}}}
+
+    async def launched(dagster: DagsterClient) -> RunOutcome:
+        run_id = await dagster.launch(FULFIL_JOB, config, {"convergence/batch_id": "bat_a"})
+        outcome = await dagster.wait(run_id, PATIENCE)
+        assert list(await dagster.tagged(FULFIL_JOB, "convergence/batch_id", "bat_a")) == [run_id]
+        return outcome
+
+    outcome = ask(dagster_url, launched)
+
+    assert [item.partition for item in outcome.materializations] == ["req_a", "req_b"]
+
+
+def test_the_job_takes_the_config_that_it_is_launched_with() -> None:
+    config = {"ops": {FULFIL_OP: {"config": fulfil_config([RequestId("req_a")])}}}
+
+    assert fulfil_tenant_requests.name == FULFIL_JOB
+    assert validate_run_config(fulfil_tenant_requests, config)["ops"][FULFIL_OP]["config"] == {
+        "request_ids": ["req_a"]
+    }
 
 
 def test_a_refused_run_config_is_a_defect_of_ours(dagster_url: str) -> None:

@@ -1,4 +1,3 @@
-import dataclasses
 import hashlib
 import threading
 from typing import Any, Literal
@@ -10,8 +9,7 @@ from convergence_orchestration.keys.model import ALL_SCOPES
 from convergence_orchestration.keys.sealed_store import SealedKeys
 from convergence_orchestration.keys.token import is_well_formed
 from convergence_orchestration.settings import Environment
-from convergence_orchestration.tenancy.model import TenantId, TenantState
-from convergence_orchestration.tenancy.registry import Tenants
+from convergence_orchestration.tenancy.model import TenantId
 from convergence_orchestration_tests.api.dagster_standin import DagsterStandIn
 from convergence_orchestration_tests.api.platform import (
     Api,
@@ -87,11 +85,7 @@ def test_a_key_for_a_tenant_that_is_not_there_gets_404(api: Api, dagster: Dagste
 def test_a_key_for_a_tenant_that_is_not_active_gets_409(
     api: Api, control_plane: ControlPlane, dagster: DagsterStandIn
 ) -> None:
-    tenant_id = control_plane.tenant()
-    tenants = Tenants(control_plane.bigquery)
-    tenant = tenants.get(TenantId(tenant_id))
-    assert tenant is not None
-    tenants.upsert_profile(dataclasses.replace(tenant, state=TenantState.SUSPENDED))
+    tenant_id = control_plane.tenant("SUSPENDED")
 
     error = assert_is_error(
         api.admin("POST", "/api-keys", {"tenant_id": tenant_id}), 409, "tenant_not_active"

@@ -1,7 +1,5 @@
 from datetime import datetime, timedelta
 
-import pytest
-
 from convergence_orchestration.errors import ErrorCode
 from convergence_orchestration.tenancy.asked import RequestKind
 from convergence_orchestration.tenancy.launches import OVERLAP, Bounds, Plan, next_since, plan
