@@ -111,6 +111,13 @@ def test_a_batch_without_a_row_that_can_be_accepted_gets_422_and_nothing_is_writ
     assert control_plane.requests_for(there) == []
 
 
+def test_a_batch_of_malformed_rows_alone_gets_422(api: Api, dagster: DagsterStandIn) -> None:
+    error = assert_is_error(send(api, [{"tenant_id": "Acme"}, {}]), 422, "invalid_argument")
+
+    assert [detail["field"] for detail in error["details"]] == ["tenants.0.tenant_id", "tenants.1.tenant_id"]
+    assert dagster.launches == []
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
