@@ -29,7 +29,7 @@ from convergence_orchestration.gcp.clients import bigquery_client
 from convergence_orchestration.gcp.resources import settings_resources
 from convergence_orchestration.settings import Settings, load_settings
 from convergence_orchestration.tenancy.asked import NewTenant, RequestKind
-from convergence_orchestration.tenancy.jobs import FULFIL_JOB
+from convergence_orchestration.tenancy.launches import FULFIL_JOB
 from convergence_orchestration.tenancy.model import TenantId
 from convergence_orchestration.tenancy.request_model import (
     RequestEvent,

@@ -39,7 +39,7 @@ from convergence_orchestration.keys.revoking import Revocation, revoke
 from convergence_orchestration.keys.token import generate_tenant_key, hash_of
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.model import TenantId, TenantState
-from convergence_orchestration.tenancy.registry import StateChange, Tenants
+from convergence_orchestration.tenancy.registry import StateChange
 from convergence_orchestration.tenancy.request_model import TenantRequest
 from convergence_orchestration.tenancy.requests import TenantRequests
 from convergence_orchestration.warehouse.bootstrap import NOTHING_REMOVED, ensure_dataset, ensure_tables
