@@ -4,11 +4,23 @@ What belongs here: which commands there are. Each imports what it needs when it 
 at once.
 """
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from convergence_orchestration.cli import demo, lifecycle, log_lines, secret_manager, tenant_keys, tenants
+from convergence_orchestration.cli import (
+    demo,
+    lifecycle,
+    log_lines,
+    secret_manager,
+    tenant_batches,
+    tenant_changes,
+    tenant_import,
+    tenant_keys,
+    tenant_requests,
+    tenants,
+)
 from convergence_orchestration.cli.reporting import ReportingGroup
 
 _HELP = """\
@@ -29,7 +41,25 @@ for command in (lifecycle.up, lifecycle.down, lifecycle.status, log_lines.logs, 
     app.command()(command)
 app.command("admin-key")(secret_manager.admin_key)
 app.command("gcloud-env")(secret_manager.gcloud_env)
-app.add_typer(tenants.app, name="tenant")
+tenant = typer.Typer(
+    no_args_is_help=True, help="Make tenants, one or many, look at them, change them, let them leave."
+)
+_TENANT_COMMANDS: dict[str, Callable[..., None]] = {
+    "create": tenants.create,
+    "import": tenant_import.import_file,
+    "list": tenants.list_tenants,
+    "show": tenants.show,
+    "plan": tenant_changes.plan,
+    "suspend": tenant_changes.suspend,
+    "resume": tenant_changes.resume,
+    "offboard": tenant_changes.offboard,
+    "batch": tenant_batches.batch,
+    "requests": tenant_requests.list_requests,
+    "request": tenant_requests.request,
+}
+for name, act in _TENANT_COMMANDS.items():
+    tenant.command(name)(act)
+app.add_typer(tenant, name="tenant")
 app.add_typer(tenant_keys.app, name="key")
 
 

@@ -10,10 +10,12 @@ from typing import Any
 import httpx
 
 from convergence_orchestration.cli.access import Access
-from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
+from convergence_orchestration.errors import ConvergenceError, ErrorCode, PermanentError, TransientError
 
 _CONNECT_SECONDS = 10.0
 _BEYOND_THE_WAIT_SECONDS = 60.0  # an answer may come later than the API promised
+_PAUSE_SECONDS = 5.0  # before the next try, where the API does not say
+_MAY_PASS = frozenset({429, 503, 504})
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 
@@ -36,9 +38,15 @@ class ApiCalls:
         """GET a path below /api/v1."""
         return self._send("GET", path, query=query)
 
-    def post(self, path: str, body: Mapping[str, object] | None = None) -> Answer:
-        """POST to a path below /api/v1."""
-        return self._send("POST", path, body=body)
+    def post(
+        self, path: str, body: Mapping[str, object] | None = None, idempotency_key: str | None = None
+    ) -> Answer:
+        """POST to a path below /api/v1; sent again with the same key it is the same request."""
+        return self._send("POST", path, body=body, idempotency_key=idempotency_key)
+
+    def put(self, path: str, body: Mapping[str, object]) -> Answer:
+        """PUT to a path below /api/v1."""
+        return self._send("PUT", path, body=body)
 
     def delete(self, path: str, **query: str) -> Answer:
         """DELETE a path below /api/v1."""
@@ -51,12 +59,15 @@ class ApiCalls:
         *,
         body: Mapping[str, object] | None = None,
         query: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
     ) -> Answer:
         url = f"{self._access.url}/api/v1{path}"
         headers = {
             "X-Admin-Key": self._access.admin_key.get_secret_value(),
             "Prefer": f"wait={self._wait_seconds:g}",
         }
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
         timeout = httpx.Timeout(self._wait_seconds + _BEYOND_THE_WAIT_SECONDS, connect=_CONNECT_SECONDS)
         # no proxy of the environment knows the way to a loopback port
         is_remote = httpx.URL(url).host not in _LOOPBACK
@@ -77,7 +88,7 @@ def _read(response: httpx.Response) -> Answer:
         body: dict[str, Any] = response.json()
         if response.is_success:
             return Answer(body, is_pending=response.status_code == httpx.codes.ACCEPTED)
-        raise _refusal(body["error"])
+        raise _refusal(body["error"], response)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise PermanentError(
             ErrorCode.INTERNAL,
@@ -86,7 +97,8 @@ def _read(response: httpx.Response) -> Answer:
         ) from None
 
 
-def _refusal(error: Mapping[str, Any]) -> PermanentError:
+def _refusal(error: Mapping[str, Any], response: httpx.Response) -> ConvergenceError:
+    """The API's error as ours; `details` are its own, those of a 422 as `fields`."""
     details = error.get("details")
     lines = [str(error["message"])]
     if isinstance(details, list):
@@ -94,6 +106,15 @@ def _refusal(error: Mapping[str, Any]) -> PermanentError:
     elif isinstance(details, dict) and details.get("run_url"):
         lines.append(f"  run: {details['run_url']}")
     lines.append(f"  request id: {error['request_id']}")
+    message = "\n".join(lines)
     code = str(error.get("code"))
     known = ErrorCode(code) if code in ErrorCode else ErrorCode.INTERNAL
-    return PermanentError(known, "\n".join(lines))
+    facts = {"fields": details} if isinstance(details, list) else details
+    if response.status_code not in _MAY_PASS:
+        return PermanentError(known, message, facts)
+    return TransientError(known, message, facts, _seconds_to_wait(response))
+
+
+def _seconds_to_wait(response: httpx.Response) -> float:
+    stated = response.headers.get("Retry-After", "")
+    return float(stated) if stated.isdecimal() else _PAUSE_SECONDS

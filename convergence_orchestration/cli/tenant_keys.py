@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
+from convergence_orchestration.cli.asking import DEFAULT_WAIT, Wait, calls_of, segment
 from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, ApiUrl, AsJson, DataDir
 from convergence_orchestration.cli.reporting import ExitStatus, tell
-from convergence_orchestration.cli.tenants import Wait, calls_of, print_facts, segment
+from convergence_orchestration.cli.showing import print_facts
 
 app = typer.Typer(no_args_is_help=True, help="Issue tenants' keys and revoke them.")
-_DEFAULT_WAIT = 60.0
 
 
 @app.command()
@@ -28,7 +28,7 @@ def issue(  # noqa: PLR0913 one for each option
     expires_at: Annotated[
         str | None, typer.Option(help="ISO 8601 with its offset; never if left out.")
     ] = None,
-    wait: Wait = _DEFAULT_WAIT,
+    wait: Wait = DEFAULT_WAIT,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     api_url: ApiUrl = None,
     as_json: AsJson = False,
@@ -65,7 +65,7 @@ def revoke(
     key: Annotated[str, typer.Argument(help="The key's id or its SHA-256, never the key itself.")],
     *,
     reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "",
-    wait: Wait = _DEFAULT_WAIT,
+    wait: Wait = DEFAULT_WAIT,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     api_url: ApiUrl = None,
     as_json: AsJson = False,
