@@ -24,6 +24,7 @@ class ApiStandin:
     answers: list[tuple[int, Any]] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
     url: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
 
     def next_answer(self) -> tuple[int, Any]:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -45,11 +46,13 @@ def api_standin() -> Iterator[ApiStandin]:
             status, answer = standin.next_answer()
             text = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
             self.send_response(status)
+            for name, value in standin.headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)
 
-        do_GET = do_POST = do_DELETE = answer  # noqa: N815 names of the base class
+        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 names of the base class
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 the base class' name
             """Say nothing."""

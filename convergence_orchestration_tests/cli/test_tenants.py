@@ -12,6 +12,7 @@ READY = {
     "api_keys_count": 0,
     "run_url": None,
 }
+REQUEST_ID = "req_" + "a2" * 13
 
 
 pytestmark = pytest.mark.usefixtures("api")
@@ -38,20 +39,42 @@ def test_a_tenant_is_made_by_the_api_with_the_administrators_key(
         "tenant_id": "acmecorp",
         "plan": "SCALE",
         "company_name": "ACME",
-        "admin_email": "",
-        "description": "",
     }
+    assert "Idempotency-Key" not in sent.headers
+
+
+def test_a_principal_and_an_idempotency_key_are_sent_along(convergence: CommandLine, api: ApiStandin) -> None:
+    api.answers = [(200, READY)]
+
+    convergence(
+        *("tenant", "create", "acmecorp", "--principal", "user:ada@acme.example"),
+        *("--idempotency-key", "crm-4711"),
+    )
+
+    assert api.sent[0].body["principal"] == "user:ada@acme.example"
+    assert api.sent[0].headers["Idempotency-Key"] == "crm-4711"
+
+
+def test_a_plan_that_there_is_not_is_wrong_usage(convergence: CommandLine, api: ApiStandin) -> None:
+    ended = convergence("tenant", "create", "acmecorp", "--plan", "GOLD")
+
+    assert ended.exit_code == 2
+    assert "'GOLD' is not one of" in ended.stderr
+    assert "'PROFESSIONAL'" in ended.stderr
+    assert not api.sent
 
 
 def test_a_tenant_that_is_still_being_made_is_told_how_to_look_at(
     convergence: CommandLine, api: ApiStandin
 ) -> None:
-    api.answers = [(202, {"tenant_id": "acmecorp", "state": "PROVISIONING"})]
+    api.answers = [
+        (202, {"tenant_id": "acmecorp", "state": "PROVISIONING", "request_id": REQUEST_ID, "run_id": None})
+    ]
 
     ended = convergence("tenant", "create", "acmecorp")
 
     assert ended.exit_code == 0
-    assert "convergence tenant show acmecorp" in ended.stderr
+    assert f"convergence tenant request {REQUEST_ID}\n" in ended.stderr
 
 
 def test_a_refusal_is_the_apis_sentence_with_its_request_id(
@@ -93,36 +116,10 @@ def test_an_address_where_something_else_answers_is_said_so(
 
 
 def test_an_api_that_is_not_there_is_said_so(convergence: CommandLine) -> None:
-    ended = convergence("tenant", "list", "--api-url", "http://127.0.0.1:9/")
+    ended = convergence("tenant", "show", "acmecorp", "--api-url", "http://127.0.0.1:9/")
 
     assert ended.exit_code == 1
     assert "no answer from http://127.0.0.1:9 (ConnectError)" in ended.stderr
-
-
-def test_all_pages_of_tenants_are_listed(convergence: CommandLine, api: ApiStandin) -> None:
-    pages = [
-        (200, {"tenants": [{"tenant_id": "acmecorp", "state": "ACTIVE"}], "next_after": "acmecorp"}),
-        (200, {"tenants": [{"tenant_id": "globex", "company_name": "[red]Globex"}], "next_after": None}),
-    ]
-    api.answers = [*pages, *pages]
-
-    table = convergence("tenant", "list")
-    listed = convergence("tenant", "list", "--json")
-
-    assert [line.split()[0] for line in table.stdout.splitlines()] == ["tenant_id", "acmecorp", "globex"]
-    assert "[red]Globex" in table.stdout
-    assert [tenant["tenant_id"] for tenant in json.loads(listed.stdout)] == ["acmecorp", "globex"]
-    assert api.sent[1].path == "/api/v1/admin/tenants?limit=200&after=acmecorp"
-
-
-def test_no_tenants_at_all_is_said_so(convergence: CommandLine, api: ApiStandin) -> None:
-    api.answers = [(200, {"tenants": [], "next_after": None})]
-
-    ended = convergence("tenant", "list")
-
-    assert ended.exit_code == 0
-    assert ended.stdout == ""
-    assert "no tenants yet" in ended.stderr
 
 
 def test_one_tenant_is_shown_whatever_is_in_its_id(convergence: CommandLine, api: ApiStandin) -> None:
@@ -132,12 +129,25 @@ def test_one_tenant_is_shown_whatever_is_in_its_id(convergence: CommandLine, api
     assert api.sent[0].path == "/api/v1/admin/tenants/..%2Fx%3Fy"
 
 
+def test_a_tenant_on_its_way_out_is_shown_with_why_and_until_when(
+    convergence: CommandLine, api: ApiStandin
+) -> None:
+    facts = {"tenant_id": "acmecorp", "state": "OFFBOARDING", "state_reason": "left us", "principal": ""}
+    api.answers = [(200, {**facts, "delete_after": "2026-12-23T08:00:00Z"})]
+
+    ended = convergence("tenant", "show", "acmecorp")
+
+    assert "state_reason  left us" in ended.stdout
+    assert "delete_after  2026-12-23T08:00:00Z" in ended.stdout
+    assert "principal" not in ended.stdout
+
+
 def test_another_api_needs_its_own_key(
     convergence: CommandLine, api: ApiStandin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ADMIN_API_KEY")
 
-    ended = convergence("tenant", "list")
+    ended = convergence("tenant", "show", "acmecorp")
 
     assert ended.exit_code == 2
     assert "Set ADMIN_API_KEY" in ended.stderr
