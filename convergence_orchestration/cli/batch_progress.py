@@ -25,6 +25,9 @@ from rich.text import Text
 from convergence_orchestration.cli.showing import duration
 
 SECONDS_BETWEEN_LINES = 5.0
+SECONDS_OF_SILENCE = 30.0
+"""So long nothing is said if nothing has changed."""
+
 _SPEED_SECONDS = 60.0  # the rate is that of the last minute
 
 
@@ -51,7 +54,7 @@ class Tally:
 class Display(Protocol):
     """Shows a tally each time it is called with one."""
 
-    def __call__(self, tally: Tally) -> None:
+    def __call__(self, tally: Tally, /) -> None:
         """Show it."""
 
 
@@ -74,7 +77,7 @@ def shown(console: Console, clock: Callable[[], float] = time.monotonic) -> Iter
 
 
 class Lines:
-    """A line at once, then one every few seconds if something has changed, and one when all have ended."""
+    """A line at once, then one every few seconds, rarer if nothing has changed, and one when all have ended."""
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self._console = console
@@ -95,7 +98,9 @@ class Lines:
         if self._said is None:
             return True
         at, said = self._said
-        return tally != said and (now - at >= SECONDS_BETWEEN_LINES or tally.ended >= tally.total)
+        if tally == said:
+            return now - at >= SECONDS_OF_SILENCE
+        return now - at >= SECONDS_BETWEEN_LINES or tally.ended >= tally.total
 
     def _pace(self, tally: Tally, now: float) -> str:
         began, ended_then = self._first or (now, tally.ended)

@@ -25,7 +25,7 @@ def test_elsewhere_than_on_a_terminal_there_is_a_line_every_few_seconds() -> Non
         (11, Tally(300, 20, 0)),
         (20, Tally(300, 59, 1)),
         (21, Tally(300, 298, 2)),
-        (40, Tally(300, 298, 2)),
+        (41, Tally(300, 298, 2)),
     ).splitlines()
 
     assert lines == [
@@ -34,6 +34,12 @@ def test_elsewhere_than_on_a_terminal_there_is_a_line_every_few_seconds() -> Non
         "59 of 300 made, 1 failed, 3.0/s, about 1 min 20 s left",
         "298 of 300 made, 2 failed, 14.3/s",
     ]
+
+
+def test_where_nothing_changes_a_line_is_rare() -> None:
+    lines = said(*((at, Tally(3, 1, 0)) for at in range(0, 65, 5))).splitlines()
+
+    assert lines == ["1 of 3 made"] * 3
 
 
 def test_what_was_made_before_is_no_speed() -> None:

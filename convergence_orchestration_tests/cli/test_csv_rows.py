@@ -200,4 +200,5 @@ def test_whatever_is_quoted_comes_back_as_it_was(texts: list[tuple[str, str]], e
 def test_no_text_at_all_breaks_the_reader(text: str) -> None:
     rows = read_rows(f"tenant_id,plan\n{text}")
 
-    assert all(found.line >= 2 for found in [*rows.good, *rows.problems])
+    assert all(row.line >= 2 for row in rows.good)
+    assert all(problem.line >= 2 for problem in rows.problems)
