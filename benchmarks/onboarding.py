@@ -1,15 +1,18 @@
 """Onboarding against a bare script and against Dagster's defaults, on one platform of real processes.
 
-    python -m benchmarks.onboarding [--singles 10] [--batch 100]
+    python -m benchmarks.onboarding [--singles 10] [--instant 10] [--batch 100]
 
 Singles: POST /admin/tenants until ACTIVE, three ways in turn: this platform; the same API and code with a Dagster home that
-says nothing, so with Dagster's queue and default launcher; the bare script (`bare.py`) against the same BigQuery. Batch: one
+says nothing, so with Dagster's queue and default launcher; the bare script (`bare.py`) against the same BigQuery. Instant: the same
+two ways once more, with a BigQuery that answers at once (`instant_bigquery.py`), so that the way through API and Dagster alone
+is left; the bare script makes its calls of the same BigQuery. Batch: one
 POST /admin/tenants:batch until every tenant is ACTIVE, between two halves of as many tenants made by the bare script, because
 local-bigquery slows as it fills. What is to be looked at are the ratios.
 """
 
 import argparse
 import os
+import secrets
 import statistics
 import subprocess
 import sys
@@ -21,8 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from google.cloud import bigquery
 
 from benchmarks.bare import onboard_many, onboard_one
+from benchmarks.instant_bigquery import PROJECT, instant_bigquery
+from convergence_orchestration.gcp.clients import bigquery_client
+from convergence_orchestration.launching.stopping import stop as stop_fork_server
+from convergence_orchestration.settings import load_settings
 from convergence_orchestration_tests.e2e.platform import Platform, free_base_port
 
 PATIENCE_SECONDS = 900.0
@@ -61,20 +69,43 @@ def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description="Onboarding against a bare script and Dagster's defaults")
     parser.add_argument("--singles", type=int, default=10)
+    parser.add_argument("--instant", type=int, default=10)
     parser.add_argument("--batch", type=int, default=100)
     arguments = parser.parse_args()
+    if arguments.instant:
+        instant(arguments.instant)
+    if not arguments.singles and not arguments.batch:
+        return
     with running_platform() as platform:
         api = Api(platform.api_url, platform.admin_key)
         api.post("/bootstrap", {})
-        with dagster_as_it_comes(platform) as plain:
-            singles(platform, api, plain, arguments.singles)
+        if arguments.singles:
+            with dagster_as_it_comes(platform) as plain:
+                client = platform.bigquery()
+                print("\nBigQuery: local-bigquery, three processes more ask it all the time\n")
+                singles(client, api, plain, arguments.singles)
         if arguments.batch:
             batch(platform, api, arguments.batch)
 
 
-def singles(platform: Platform, api: Api, plain: Api, repeats: int) -> None:
+def instant(repeats: int) -> None:
+    """Tenants one at a time against a BigQuery that answers at once."""
+    ours = (_ROOT / "dagster.yaml").read_text("utf-8")
+    with instant_bigquery() as url:
+        asked: dict[str, str] = {"BIGQUERY_EMULATOR_HOST": url, "GCP_PROJECT_ID": PROJECT}
+        client = bigquery_client(
+            load_settings(_env_file=None, bigquery_emulator_host=url, gcp_project_id=PROJECT)
+        )
+        with (
+            api_and_dagster(ours, **asked) as api,
+            api_and_dagster("telemetry: {enabled: false}\n", **asked) as plain,
+        ):
+            print("BigQuery: a stand-in that answers at once\n")
+            singles(client, api, plain, repeats)
+
+
+def singles(client: bigquery.Client, api: Api, plain: Api, repeats: int) -> None:
     """Tenants one at a time, by turns."""
-    client = platform.bigquery()
     ways: dict[str, Callable[[str], object]] = {
         "this platform": lambda tenant_id: api.post("/tenants", {"tenant_id": tenant_id}),
         "Dagster's defaults": lambda tenant_id: plain.post("/tenants", {"tenant_id": tenant_id}),
@@ -88,7 +119,9 @@ def singles(platform: Platform, api: Api, plain: Api, repeats: int) -> None:
             onboard(tenant_id)
             if turn >= 0:
                 seconds[way].append(time.perf_counter() - begun)
-            client.delete_dataset(f"tenant_{tenant_id}", delete_contents=True)  # every table slows local-bigquery
+            client.delete_dataset(
+                f"tenant_{tenant_id}", delete_contents=True
+            )  # every table slows local-bigquery
     print("| one tenant | p50 s | p95 s | ratio to the bare script |\n| --- | --- | --- | --- |")
     bare = statistics.median(seconds["bare script"])
     for way, measured in seconds.items():
@@ -138,19 +171,31 @@ def running_platform() -> Iterator[Platform]:
 @contextmanager
 def dagster_as_it_comes(platform: Platform) -> Iterator[Api]:
     """The same code and emulators behind a Dagster with an empty dagster.yaml, and an API that asks it."""
+    settings = platform.settings
+    with api_and_dagster(
+        "telemetry: {enabled: false}\n",
+        BIGQUERY_EMULATOR_HOST=str(settings.bigquery_emulator_host),
+        KMS_EMULATOR_HOST=str(settings.kms_emulator_host),
+        SECRET_MANAGER_EMULATOR_HOST=str(settings.secret_manager_emulator_host),
+    ) as api:
+        yield api
+
+
+@contextmanager
+def api_and_dagster(dagster_yaml: str, **settings: str) -> Iterator[Api]:
+    """Dagster's web server and daemon on a home of their own, and an API in front of them."""
     base = free_base_port()
+    key = f"benchmark-{secrets.token_hex(16)}"
     with tempfile.TemporaryDirectory() as home:
-        (Path(home) / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
-        settings = platform.settings
+        (Path(home) / "dagster.yaml").write_text(dagster_yaml, encoding="utf-8")
         environment = {
             **os.environ,
+            **settings,
             "DAGSTER_HOME": home,
-            "BIGQUERY_EMULATOR_HOST": str(settings.bigquery_emulator_host),
-            "KMS_EMULATOR_HOST": str(settings.kms_emulator_host),
-            "SECRET_MANAGER_EMULATOR_HOST": str(settings.secret_manager_emulator_host),
             "DAGSTER_URL": f"http://127.0.0.1:{base + 1}",
             "API_HOST": "127.0.0.1",
             "API_PORT": str(base),
+            "ADMIN_API_KEY": key,
             "TENANT_CREATIONS_PER_MINUTE": "10000",
             "LOG_LEVEL": "WARNING",
         }
@@ -181,8 +226,9 @@ def dagster_as_it_comes(platform: Platform) -> Iterator[Api]:
                 )
                 time.sleep(10)  # two processes that make Dagster's tables at once fail
             _wait_until_ready(f"http://127.0.0.1:{base}/health/ready")
-            yield Api(f"http://127.0.0.1:{base}", platform.admin_key)
+            yield Api(f"http://127.0.0.1:{base}", key)
         finally:
+            stop_fork_server(Path(home))
             for process in reversed(started):
                 process.terminate()
             for process in started:

@@ -4,7 +4,7 @@ What belongs here: one method for each call we make. What does not: which datase
 and what is in them (the stores of the domains).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import batched
@@ -194,15 +194,24 @@ class BigQuery:
 
     def _rows(self, sql: str, config: bigquery.QueryJobConfig) -> list[bigquery.Row]:
         with self._translated("querying"):
-            rows = self.client.query_and_wait(
-                sql,
-                job_config=config,
-                api_timeout=ATTEMPT_SECONDS,
-                wait_timeout=JOB_SECONDS,
-                retry=self._retry,
-                job_retry=DEFAULT_JOB_RETRY.with_timeout(JOB_SECONDS),
-            )
-            return list(rows)
+            try:
+                return list(self._asked(sql, config))
+            except Conflict:
+                # local-bigquery refuses a request that is repeated because its answer came too late; reading anew is harmless
+                return list(self._asked(sql, config))
+
+    def _asked(
+        self, sql: str, config: bigquery.QueryJobConfig, page_size: int | None = None
+    ) -> Iterable[bigquery.Row]:
+        return self.client.query_and_wait(
+            sql,
+            job_config=config,
+            page_size=page_size,
+            api_timeout=ATTEMPT_SECONDS,
+            wait_timeout=JOB_SECONDS,
+            retry=self._retry,
+            job_retry=DEFAULT_JOB_RETRY.with_timeout(JOB_SECONDS),
+        )
 
     def stream(
         self, sql: str, params: Parameters = (), page_size: int = _ANSWERS_A_PAGE
@@ -211,17 +220,8 @@ class BigQuery:
 
         A page that cannot be read raises; rows that were given out before it are not the whole answer then.
         """
-        config = bigquery.QueryJobConfig(query_parameters=list(params))
         with self._translated("querying"):
-            yield from self.client.query_and_wait(
-                sql,
-                job_config=config,
-                page_size=page_size,
-                api_timeout=ATTEMPT_SECONDS,
-                wait_timeout=JOB_SECONDS,
-                retry=self._retry,
-                job_retry=DEFAULT_JOB_RETRY.with_timeout(JOB_SECONDS),
-            )
+            yield from self._asked(sql, self._config(params), page_size)
 
     def execute(self, sql: str, params: Parameters = ()) -> int:
         """Run a changing statement exactly once, however often its request is repeated; rows affected (0 for DDL)."""

@@ -194,6 +194,18 @@ def test_what_fails_for_a_moment_is_repeated(warehouse: BigQuery, local_bigquery
         assert warehouse.create_dataset("log", description="Of this test.", labels={}) is True
 
 
+def test_a_read_whose_repetition_is_refused_is_asked_anew(
+    warehouse: BigQuery, local_bigquery: Emulator
+) -> None:
+    refusal = {"method": f"POST */projects/{warehouse.project}/queries", "code": 409, "reason": "duplicate"}
+
+    with faults(local_bigquery, {**refusal, "times": 1}):
+        assert [row["one"] for row in warehouse.query("SELECT 1 AS one")] == [1]
+    with faults(local_bigquery, refusal), pytest.raises(PermanentError) as caught:
+        warehouse.query("SELECT 1 AS one")
+    assert caught.value.code is ErrorCode.ALREADY_EXISTS
+
+
 def test_a_missing_role_names_the_command_that_grants_it(
     warehouse: BigQuery, local_bigquery: Emulator
 ) -> None:
