@@ -37,7 +37,7 @@ def onboard_one(client: bigquery.Client, tenant_id: str) -> None:
     _carry_out(client, requests)
 
 
-def onboard_many(client: bigquery.Client, tenant_ids: Sequence[str], at_a_time: int = 50) -> None:
+def onboard_many(client: bigquery.Client, tenant_ids: Sequence[str], at_a_time: int = 20) -> None:
     """What the API and the run call for a batch."""
     requests: dict[str, str] = {new_request_id(): tenant_id for tenant_id in tenant_ids}
     _tenants(client, tenant_ids)

@@ -20,8 +20,8 @@ LOCATION = "convergence_orchestration"
 REPOSITORY = "__repository__"
 
 _FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 0.5
-_PAUSE_GROWTH = 1.3
+_LONGEST_PAUSE = 0.25
+_PAUSE_GROWTH = 1.2
 _QUERY_TIMEOUT = httpx.Timeout(10, connect=5)
 _LAUNCH_TIMEOUT = httpx.Timeout(60, connect=5)  # it is longer: launching waits for the code server
 _MOST_TAGGED_RUNS = 20

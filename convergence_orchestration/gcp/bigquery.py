@@ -207,7 +207,7 @@ class BigQuery:
             sql,
             job_config=config,
             page_size=page_size,
-            api_timeout=ATTEMPT_SECONDS,
+            api_timeout=TOTAL_SECONDS,  # BigQuery answers after 10 s that it goes on; local-bigquery when it is done
             wait_timeout=JOB_SECONDS,
             retry=self._retry,
             job_retry=DEFAULT_JOB_RETRY.with_timeout(JOB_SECONDS),

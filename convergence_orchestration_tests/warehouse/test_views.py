@@ -68,6 +68,7 @@ def test_a_request_is_where_its_latest_attempt_is_whatever_the_clocks_say(settin
         "error_code": None,
         "actor": "admin",
         "idempotency_key": "once",
+        "batch_id": None,
         "requested_at": NOON - timedelta(seconds=5),
         "updated_at": NOON + timedelta(seconds=9),
     }
