@@ -111,6 +111,11 @@ async def _empty_table(_request: Request) -> JSONResponse:
     return JSONResponse({"totalRows": "0", "rows": []})
 
 
+async def _dataset(request: Request) -> JSONResponse:
+    reference = {"projectId": PROJECT, "datasetId": request.path_params["dataset"]}
+    return JSONResponse({"datasetReference": reference, "location": "US"})
+
+
 async def _gone(_request: Request) -> JSONResponse:
     return JSONResponse({})
 
@@ -125,7 +130,8 @@ def _application() -> Starlette:
             Route(f"{_BASE}/jobs", _insert_job, methods=["POST"]),
             Route(f"{_BASE}/jobs/{{job}}", _get_job),
             Route(f"{_BASE}/datasets", _made, methods=["POST"]),
-            Route(f"{_BASE}/datasets/{{dataset}}", _gone, methods=["GET", "DELETE"]),
+            Route(f"{_BASE}/datasets/{{dataset}}", _dataset),
+            Route(f"{_BASE}/datasets/{{dataset}}", _gone, methods=["DELETE"]),
             Route(f"{_BASE}/datasets/{{dataset}}/tables", _made, methods=["POST"]),
             Route(f"{_BASE}/datasets/{{dataset}}/tables/{{table}}/insertAll", log.append, methods=["POST"]),
             Route(f"{_BASE}/datasets/{{dataset}}/tables/{{table}}/data", _empty_table),

@@ -92,7 +92,11 @@ def instant(repeats: int) -> None:
     """Tenants one at a time against a BigQuery that answers at once."""
     ours = (_ROOT / "dagster.yaml").read_text("utf-8")
     with instant_bigquery() as url:
-        asked: dict[str, str] = {"BIGQUERY_EMULATOR_HOST": url, "GCP_PROJECT_ID": PROJECT}
+        asked: dict[str, str] = {
+            "BIGQUERY_EMULATOR_HOST": url,
+            "GCP_PROJECT_ID": PROJECT,
+            **dict.fromkeys(("KMS_EMULATOR_HOST", "SECRET_MANAGER_EMULATOR_HOST"), "127.0.0.1:1"),  # never asked
+        }
         client = bigquery_client(
             load_settings(_env_file=None, bigquery_emulator_host=url, gcp_project_id=PROJECT)
         )
