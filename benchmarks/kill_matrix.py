@@ -7,6 +7,7 @@ those of `convergence_orchestration_tests/e2e/boundaries.py`. Ends with status 1
 """
 
 import argparse
+import signal
 import sys
 import time
 
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--victims", nargs="*", default=["worker", "api", "emulator"])
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the platform is stopped
     wrong: list[str] = []
     print("| killed | boundaries | times each | lost or double | seconds |\n| --- | --- | --- | --- | --- |")
     with running_platform() as platform:
