@@ -21,7 +21,7 @@ from convergence_orchestration.tenancy.asked import (
     Resumption,
     Suspension,
 )
-from convergence_orchestration.tenancy.model import Tenant, TenantId, TenantState
+from convergence_orchestration.tenancy.model import TENANT_TRANSITIONS, Tenant, TenantId, TenantState
 from convergence_orchestration.tenancy.registry import PlanOf, StateChange, Tenants
 from convergence_orchestration.tenancy.request_model import TenantRequest
 from convergence_orchestration.warehouse.catalogue import tenant_tables
@@ -31,21 +31,23 @@ from convergence_orchestration.warehouse.snapshots import SnapshotSet, snapshot_
 ARCHIVE_DATASET = "tenants_archive"
 """Where the snapshots of offboarded tenants' tables go."""
 
-_ALLOWED_FROM: Mapping[type[Asked], frozenset[TenantState]] = MappingProxyType(
-    {
-        PlanChange: frozenset({TenantState.ACTIVE, TenantState.SUSPENDED}),
-        Suspension: frozenset({TenantState.ACTIVE}),
-        Resumption: frozenset({TenantState.SUSPENDED, TenantState.OFFBOARDING}),
-        Offboarding: frozenset({TenantState.ACTIVE, TenantState.SUSPENDED}),
-        Deletion: frozenset({TenantState.OFFBOARDING}),
-    }
-)
 _WANTED_STATE: Mapping[type[Asked], TenantState] = MappingProxyType(
     {
         Suspension: TenantState.SUSPENDED,
         Resumption: TenantState.ACTIVE,
         Offboarding: TenantState.OFFBOARDING,
         Deletion: TenantState.DELETED,
+    }
+)
+_ALLOWED_FROM: Mapping[type[Asked], frozenset[TenantState]] = MappingProxyType(
+    {
+        PlanChange: frozenset({TenantState.ACTIVE, TenantState.SUSPENDED}),
+        # PROVISIONING is left by the request that makes the tenant alone
+        **{
+            asked: frozenset(state for state, following in TENANT_TRANSITIONS.items() if wanted in following)
+            - {TenantState.PROVISIONING}
+            for asked, wanted in _WANTED_STATE.items()
+        },
     }
 )
 
