@@ -52,6 +52,8 @@ class FaultyApplication:
         if fault.kill is not None:
             if fault.is_after:
                 await self._application(scope, receive, _unheard)
+            if fault.kill == "emulator":
+                self._faults.note_death(fault)
             kill(fault.kill, scope)
             await _answer(send, 503, {})  # to nobody
             return

@@ -21,7 +21,7 @@ which starts all counts anew. A file that is wrong is reported in the log and me
       body: [acmecorp, RUNNING]  # only calls whose body has each of these texts
       kill: caller               # SIGKILL for the process that calls, or for the `emulator`
       when: after                # it has happened, and nobody is told; `before` (the default): it never happens
-      times: 1
+      times: 1                   # deaths of the emulator are counted beyond them, in FILE.deaths
 
 `method` is a glob in which `*` also matches `/`. Without `times` and `every` each call is met; with both, each
 `every`th call until `times` faults were given. The first rule that applies to a call is the one used; a rule that
@@ -29,7 +29,9 @@ matched without applying still counts the call. `code` may come with `delay_seco
 answer and works for the services of `server`, not for local-bigquery; `body` and `kill` work for local-bigquery alone.
 """
 
+import os
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -89,6 +91,8 @@ class Fault:
     corrupt: str | None = None
     kill: Victim | None = None
     is_after: bool = False
+    rule: int = 0
+    """Which rule of the file asked for it, counted from 0."""
 
     @property
     def message(self) -> str:
@@ -129,9 +133,9 @@ class Faults:
         """The fault for one call that is known under any of `names`; NO_FAULT if it is to go well."""
         with self._lock:
             self._read_if_changed()
-            for counted in self._rules:
+            for number, counted in enumerate(self._rules):
                 if _is_for(counted.rule, names, body) and counted.applies():
-                    return _fault(counted.rule)
+                    return _fault(counted.rule, number)
         return NO_FAULT
 
     @property
@@ -141,12 +145,25 @@ class Faults:
             self._read_if_changed()
             return any(counted.rule.body for counted in self._rules)
 
+    def note_death(self, fault: Fault) -> None:
+        """Write down that the emulator is about to die of `fault`, so that its successor does not die of it again."""
+        with self._deaths.open("a", encoding="utf-8") as file:
+            file.write(f"{fault.rule}\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    @property
+    def _deaths(self) -> Path:
+        return self._path.with_name(f"{self._path.name}.deaths")
+
     def _read_if_changed(self) -> None:
         seen = _identity(self._path)
         if seen == self._seen:
             return
         self._seen = seen
-        self._rules = [] if seen is None else [_Counted(rule) for rule in _read(self._path)]
+        rules = [] if seen is None else _read(self._path)
+        deaths = _read_deaths(self._deaths, self._path) if rules else Counter()
+        self._rules = [_Counted(rule, given=deaths[number]) for number, rule in enumerate(rules)]
 
 
 def _is_for(rule: FaultRule, names: Iterable[str], body: bytes) -> bool:
@@ -176,7 +193,18 @@ def _read(path: Path) -> list[FaultRule]:
     return rules
 
 
-def _fault(rule: FaultRule) -> Fault:
+def _read_deaths(deaths: Path, rules: Path) -> Counter[int]:
+    """How often the emulator died of each rule since the file of rules was written."""
+    try:
+        if deaths.stat().st_mtime_ns < rules.stat().st_mtime_ns:
+            deaths.unlink()
+            return Counter()
+        return Counter(int(line) for line in deaths.read_text(encoding="utf-8").splitlines())
+    except FileNotFoundError:
+        return Counter()
+
+
+def _fault(rule: FaultRule, number: int) -> Fault:
     if rule.code is None:
         code = None
     elif isinstance(rule.code, str):
@@ -190,4 +218,5 @@ def _fault(rule: FaultRule) -> Fault:
         corrupt=rule.corrupt,
         kill=rule.kill,
         is_after=rule.when == "after",
+        rule=number,
     )

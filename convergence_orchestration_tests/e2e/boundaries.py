@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import httpx
-import psutil
 import yaml
 
 from convergence_orchestration.api.auth import ADMINISTRATOR
 from convergence_orchestration.gcp.bigquery import BigQuery
+from convergence_orchestration.local_gcp.faults import Victim
 from convergence_orchestration.tenancy.asked import RequestKind
 from convergence_orchestration.tenancy.model import TenantId, TenantState
 from convergence_orchestration.tenancy.registry import Tenants
@@ -44,7 +44,7 @@ class Boundary:
     body: tuple[str, ...]
     when: str
 
-    def rule(self, tenant_id: str, request_id: str, victim: str) -> dict[str, object]:
+    def rule(self, tenant_id: str, request_id: str, victim: Victim) -> dict[str, object]:
         """The rule of the faults file that kills the victim there, once."""
 
         def filled(text: str) -> str:
@@ -97,26 +97,16 @@ class Trial:
         return request_id_of_key(RequestKind.ONBOARD, ADMINISTRATOR, self.idempotency_key)
 
 
-def callers_die(platform: Platform, trials: Sequence[Trial]) -> None:
-    """Ask for all of the tenants at once, each of which loses a process of its own, and wait until they are ACTIVE."""
-    write_rules(platform, trials, "caller")
+def die(platform: Platform, trials: Sequence[Trial], victim: Victim) -> None:
+    """Ask for all of the tenants at once, at each of whose boundaries a process dies, and wait until they are ACTIVE."""
+    write_rules(platform, trials, victim)
     for trial in trials:
         ask(platform, trial)
     wait_until_done(platform, trials)
     platform.faults_file.unlink()
 
 
-def emulator_dies(platform: Platform, trial: Trial) -> None:
-    """Ask for the tenant, let BigQuery die at the boundary, and wait until the tenant is ACTIVE."""
-    emulator = psutil.Process(platform.status()["services"]["bigquery"]["pid"])
-    write_rules(platform, [trial], "emulator")
-    ask(platform, trial)
-    eventually(lambda: not emulator.is_running(), "the emulator dies")
-    platform.faults_file.unlink()  # or its successor would die of it as well
-    wait_until_done(platform, [trial])
-
-
-def write_rules(platform: Platform, trials: Sequence[Trial], victim: str) -> None:
+def write_rules(platform: Platform, trials: Sequence[Trial], victim: Victim) -> None:
     rules = [trial.boundary.rule(trial.tenant_id, trial.request_id, victim) for trial in trials]
     platform.faults_file.write_text(yaml.safe_dump(rules), encoding="utf-8")
 

@@ -15,8 +15,7 @@ from convergence_orchestration_tests.e2e.boundaries import (
     Trial,
     ask,
     boundaries,
-    callers_die,
-    emulator_dies,
+    die,
     wait_until_done,
     what_is_wrong,
     write_rules,
@@ -57,11 +56,12 @@ def test_workers_killed_at_a_call_and_a_daemon_with_them_leave_one_tenant_each(p
 
 def test_an_api_killed_behind_its_append_leaves_one_tenant(platform: Platform) -> None:
     (_, behind) = trials("api", boundaries(*OF_THE_API))
-    callers_die(platform, [behind])
+    die(platform, [behind], "caller")
     assert what_is_wrong(platform, [behind]) == []
 
 
-def test_a_bigquery_killed_at_a_call_leaves_one_tenant(platform: Platform) -> None:
-    (_, behind) = trials("emulator", boundaries("profile"))
-    emulator_dies(platform, behind)
-    assert what_is_wrong(platform, [behind]) == []
+def test_a_bigquery_killed_at_two_calls_leaves_a_tenant_each(platform: Platform) -> None:
+    of_bigquery = trials("emulator", boundaries("profile"))
+    die(platform, of_bigquery, "emulator")
+    assert platform.status()["services"]["bigquery"]["restarts"] == len(of_bigquery)
+    assert what_is_wrong(platform, of_bigquery) == []

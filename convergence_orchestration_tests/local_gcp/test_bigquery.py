@@ -238,7 +238,20 @@ def test_the_emulator_kills_itself_at_a_call_and_keeps_what_it_did(
         with _client(emulator, project) as client, pytest.raises(exceptions.RetryError):
             client.create_dataset("doomed", retry=_SHORT)
         assert child.wait(10) == -signal.SIGKILL
-        emulator.faults_file.unlink()
     with running_local_bigquery(tmp_path) as (emulator, _), _client(emulator, project) as client:
         found = [dataset.dataset_id for dataset in client.list_datasets()]
+        client.create_dataset("spared", retry=_SHORT)
     assert found == (["doomed"] if is_there else [])
+
+
+def test_a_file_of_faults_that_is_written_anew_kills_the_emulator_anew(tmp_path: Path) -> None:
+    rule = "- {method: 'POST */datasets', kill: emulator, times: 1}\n"
+    for _ in range(2):
+        with running_local_bigquery(tmp_path) as (emulator, child):
+            _faults(emulator, rule)
+            with (
+                _client(emulator, fresh_project_id()) as client,
+                pytest.raises(exceptions.RetryError),
+            ):
+                client.create_dataset("doomed", retry=_SHORT)
+            assert child.wait(10) == -signal.SIGKILL
