@@ -5,10 +5,12 @@ first asked for; tests keep apart by a fresh project id, which the fixture `sett
 """
 
 import http.client
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -83,14 +85,14 @@ def running_local_bigquery(data_dir: Path) -> Iterator[tuple[Emulator, subproces
 
 
 @pytest.fixture(scope="session")
-def local_gcp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with running_local_gcp(tmp_path_factory.mktemp("local-gcp")) as (emulator, _):
+def local_gcp() -> Iterator[Emulator]:
+    with _in_memory() as directory, running_local_gcp(directory) as (emulator, _):
         yield emulator
 
 
 @pytest.fixture(scope="session")
-def local_bigquery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with running_local_bigquery(tmp_path_factory.mktemp("local-bigquery")) as (emulator, _):
+def local_bigquery() -> Iterator[Emulator]:
+    with _in_memory() as directory, running_local_bigquery(directory) as (emulator, _):
         yield emulator
 
 
@@ -141,6 +143,15 @@ def project(emulated_settings: EmulatedSettings) -> Settings:
 def bigquery(project: Settings) -> BigQuery:
     """The shared bootstrapped project's BigQuery."""
     return BigQuery(bigquery_client(project))
+
+
+@contextmanager
+def _in_memory() -> Iterator[Path]:
+    """A directory that is gone afterwards, in memory where the machine has such: an emulator syncs at each change."""
+    memory = Path("/dev/shm")  # noqa: S108 a directory of our own in it
+    parent = memory if os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
 
 
 @contextmanager
