@@ -54,7 +54,7 @@ class Patience:
     readiness: float = 180
     between_probes: float = 0.1
     first_pause: float = 0.5
-    longest_pause: float = 30
+    longest_pause: float = 5
     steady: float = 60
     starts: int = 2
     grace: float = 10
