@@ -11,7 +11,9 @@ import dagster as dg
 
 from convergence_orchestration.gcp.resources import settings_resources
 from convergence_orchestration.keys.jobs import key_jobs
-from convergence_orchestration.keys.revoking import revoke_all
+from convergence_orchestration.keys.resources import key_resources
+from convergence_orchestration.keys.upkeep.jobs import upkeep_jobs
+from convergence_orchestration.keys.upkeep.schedules import upkeep_schedules
 from convergence_orchestration.settings import Settings, load_settings
 from convergence_orchestration.tenancy.assets import tenant_assets
 from convergence_orchestration.tenancy.by_hand.jobs import tenancy_forms
@@ -32,6 +34,7 @@ def build_definitions(
     settings: Settings, overrides: Mapping[str, dg.ConfigurableResource[Any]] | None = None
 ) -> dg.Definitions:
     """Everything this code location offers, with the resources of `settings` unless `overrides` names another."""
+    google = settings_resources(settings) | dict(overrides or {})
     return dg.Definitions(
         assets=[*warehouse_assets(), *tenant_assets(), *tenant_schema_assets()],
         asset_checks=warehouse_checks(),
@@ -42,13 +45,14 @@ def build_definitions(
             *tenant_schema_jobs(),
             *pipeline_jobs(),
             *key_jobs(),
+            *upkeep_jobs(),
         ],
         sensors=tenancy_sensors(),
-        schedules=[*tenancy_schedules(), *tenant_schema_schedules()],
+        schedules=[*tenancy_schedules(), *tenant_schema_schedules(), *upkeep_schedules()],
         resources={
-            **settings_resources(settings),
+            **google,
             **tenancy_resources(settings),
-            "revoke_keys": revoke_all,  # the domains do not know each other
+            **key_resources(settings, google),  # the domains do not know each other
             **(overrides or {}),
         },
         executor=dg.in_process_executor,

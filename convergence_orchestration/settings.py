@@ -139,6 +139,11 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Origins that browsers may call from, separated by commas."
     )
+    key_rotation_max_grace_seconds: int = Field(
+        default=604_800,
+        ge=0,
+        description="Seconds that a rotated key may still work, at most.",
+    )
     key_index_refresh_seconds: float = Field(
         default=2, gt=0, le=60, description="Seconds between two looks at the key ledger."
     )

@@ -24,6 +24,8 @@ from convergence_orchestration.api.routes import (
     api_keys,
     bootstrap,
     health,
+    key_list,
+    key_revocations,
     me,
     pipeline_runs,
     tenant_batches,
@@ -117,6 +119,8 @@ def _assembled(settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
         tenant_batches,
         tenant_requests,
         api_keys,
+        key_revocations,
+        key_list,
         me,
         pipeline_runs,
     ):

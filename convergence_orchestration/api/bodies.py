@@ -2,16 +2,16 @@
 
 What belongs here: fields, their meaning and their examples. What a value must look like is decided by the domains
 (`parse_scopes` and its like), so that the Dagster UI refuses the same values in the same words. What is sent and
-answered about tenants by administrators is in `tenant_bodies.py`.
+answered about tenants by administrators is in `tenant_bodies.py`, about their keys in `key_bodies.py`.
 """
 
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from convergence_orchestration.errors import ErrorCode
-from convergence_orchestration.keys.model import KEY_ID_PATTERN, MAX_KEY_DESCRIPTION_LENGTH, Scope
+from convergence_orchestration.keys.model import KEY_ID_PATTERN, Scope
 from convergence_orchestration.tenancy.model import TENANT_ID_PATTERN, Plan, TenantState
 
 
@@ -124,57 +124,6 @@ class Bootstrapped(BaseModel):
     run_id: RunIdField
     run_url: RunUrlField
     message: str
-
-
-class KeyWanted(Sent):
-    """A key to issue."""
-
-    tenant_id: Annotated[StrictStr, Field(description="An ACTIVE tenant.")]
-    description: Annotated[StrictStr, Field(max_length=MAX_KEY_DESCRIPTION_LENGTH)] = ""
-    scopes: Annotated[
-        list[StrictStr] | None, Field(description=f"Some of {', '.join(Scope)}; all if left out.")
-    ] = None
-    expires_at: Annotated[
-        StrictStr | None, Field(description="ISO 8601 with its offset, in the future; never if left out.")
-    ] = None
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"tenant_id": "acmecorp", "description": "nightly import"}]}
-    )
-
-
-class KeyDelivered(BaseModel):
-    """A key, shown this once."""
-
-    api_key: str = Field(description="The key itself: keep it now, it is never shown again.")
-    key_id: KeyIdField
-    tenant_api_key_hash: str = Field(
-        description="SHA-256 of the key in hexadecimal, which is all that is kept."
-    )
-    tenant_id: TenantIdField
-    scopes: list[Scope]
-    created_at: datetime
-    expires_at: datetime | None
-    description: str
-    run_id: str | None = Field(description="The Dagster run that issued it.")
-    run_url: str | None
-
-
-class KeyAccepted(Accepted):
-    """The key is being issued; POST to the Location header's path hands it over once the run has succeeded."""
-
-    key_id: KeyIdField
-    tenant_id: TenantIdField
-
-
-class KeyRevoked(BaseModel):
-    """The key is refused from now on."""
-
-    key_id: KeyIdField
-    tenant_id: TenantIdField
-    revoked_at: datetime
-    run_id: str | None = Field(description="The Dagster run that revoked it; null if it was revoked before.")
-    run_url: str | None
 
 
 class KeyFacts(BaseModel):

@@ -1,46 +1,129 @@
-"""How the API has a key issued, handed over and revoked: refuse early, launch the run, tell this process' index.
+"""How the API has a key issued or rotated and handed over: refuse early, launch the run, tell this process' index.
 
 What belongs here: the order of the steps. The run decides for good whether a key may be issued; what is refused here
-saves a run.
+saves a run. Revoking is `key_revocations.py`.
 """
 
-from convergence_orchestration.api.launching import ACTOR_TAG, REQUEST_TAG, TENANT_TAG, launch
-from convergence_orchestration.api.runs import RunId
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from convergence_orchestration.api.launching import (
+    ACTOR_TAG,
+    REQUEST_TAG,
+    TENANT_TAG,
+    launch,
+    outcome_of,
+)
+from convergence_orchestration.api.runs import RunId, RunStatus
 from convergence_orchestration.api.services import Services
-from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
-from convergence_orchestration.keys.delivery import Delivered, deliver
-from convergence_orchestration.keys.issuing import NewKey
+from convergence_orchestration.errors import PermanentError, TransientError
+from convergence_orchestration.keys.delivery import Delivered, Delivery, deliver
+from convergence_orchestration.keys.issuing import NewKey, place_to_issue
+from convergence_orchestration.keys.launches import (
+    ISSUE_JOB,
+    ISSUE_OP,
+    ROTATE_JOB,
+    ROTATE_OP,
+    issue_config,
+    rotate_config,
+)
 from convergence_orchestration.keys.model import KeyEvent, KeyEventKind, KeyId, KeyRecord
-from convergence_orchestration.keys.revoking import find
-from convergence_orchestration.tenancy.model import TenantId, TenantState
+from convergence_orchestration.keys.rotating import Rotation, place_to_rotate
+from convergence_orchestration.keys.slots import Slot
+from convergence_orchestration.tenancy.model import TenantId
 
-ISSUE_JOB = "issue_tenant_key"
-REVOKE_JOB = "revoke_tenant_key"
+KEY_TAG = "convergence/key_id"
+_ENDED_BADLY = frozenset({RunStatus.FAILURE, RunStatus.CANCELED})
 
 
-async def begin_issue(services: Services, wanted: NewKey) -> RunId:
-    """Launch the run that issues `wanted`.
+@dataclass(frozen=True)
+class KeyRun:
+    """A run that makes a key, and the look that tells whether it is needed.
 
-    Raises:
-        PermanentError: TENANT_NOT_FOUND, TENANT_NOT_ACTIVE, KEY_EXISTS, NOT_BOOTSTRAPPED; nothing was done.
-        TransientError: DAGSTER_UNAVAILABLE; nothing was done.
+    Attributes:
+        key_id: the key that it makes.
+        is_repeatable: an Idempotency-Key stands for it, so that a run may be at it already.
+        look: the key's record if it is made, or the place that it may claim; raises what the run would fail with.
+        is_like_any: what refuses it refuses any other new key of the tenant.
     """
-    await services.dagster.ping()
-    await services.blocking(_refuse_if_pointless, services, wanted.tenant_id)
-    config: dict[str, object] = {
-        "tenant_id": wanted.tenant_id,
-        "key_id": wanted.key_id,
-        "description": wanted.description,
-        "scopes": [str(scope) for scope in wanted.scopes],
-        "expires_at": wanted.expires_at.isoformat() if wanted.expires_at else "",
-    }
-    return await launch(
-        services, ISSUE_JOB, {"issue_key": config}, _tags(wanted.tenant_id, wanted.actor, wanted.request_id)
+
+    job: str
+    op: str
+    config: dict[str, object]
+    tenant_id: TenantId
+    key_id: KeyId
+    actor: str
+    request_id: str | None
+    is_repeatable: bool
+    look: Callable[[], KeyRecord | Slot]
+    is_like_any: bool = False
+
+
+@dataclass(frozen=True)
+class Made:
+    """How far a key is: whether it is made, and by which run; None if that was an earlier request's."""
+
+    is_done: bool
+    run_id: RunId | None
+
+
+def issue_run(services: Services, wanted: NewKey) -> KeyRun:
+    """The run that issues `wanted`."""
+    return KeyRun(
+        job=ISSUE_JOB,
+        op=ISSUE_OP,
+        config=issue_config(wanted),
+        tenant_id=wanted.tenant_id,
+        key_id=wanted.key_id,
+        actor=wanted.actor,
+        request_id=wanted.request_id,
+        is_repeatable=wanted.is_repeatable,
+        look=lambda: place_to_issue(services.key_stores, wanted, services.clock()),
+        is_like_any=True,
     )
 
 
-async def hand_over(services: Services, key_id: KeyId, actor: str, request_id: str) -> Delivered:
-    """Open the key's sealed copy for its caller, once; this process accepts the key from now on.
+def rotate_run(services: Services, tenant_id: TenantId, wanted: Rotation) -> KeyRun:
+    """The run that rotates a key of this tenant."""
+    return KeyRun(
+        job=ROTATE_JOB,
+        op=ROTATE_OP,
+        config=rotate_config(wanted),
+        tenant_id=tenant_id,
+        key_id=wanted.new_key_id,
+        actor=wanted.actor,
+        request_id=wanted.request_id,
+        is_repeatable=wanted.is_repeatable,
+        look=lambda: place_to_rotate(services.key_stores, wanted, services.clock()),
+    )
+
+
+async def make(services: Services, wanted: KeyRun, seconds: float) -> Made:
+    """Launch the run, unless one is at it or was, and wait for it for at most `seconds`.
+
+    Requests for one tenant go one behind the other in this process; what the first one's success refuses is refused
+    without a run, and to all who waited by one look.
+
+    Raises:
+        PermanentError: as `look` raises, NOT_BOOTSTRAPPED; nothing was done.
+        TransientError: DAGSTER_UNAVAILABLE; nothing was done.
+        ConvergenceError: the run's own failure.
+    """
+    asked_at = services.key_refusals.now()
+    async with services.turns.of(f"keys of {wanted.tenant_id}"):
+        if isinstance(await _looked(services, wanted, asked_at), KeyRecord):
+            return Made(is_done=True, run_id=None)
+        followed = await _live_run(services, wanted) if wanted.is_repeatable else None
+        run_id = followed or await _launch(services, wanted)
+        outcome = await outcome_of(services, run_id, seconds, key_id=wanted.key_id)
+    is_done = outcome.status is RunStatus.SUCCESS
+    if is_done and followed is not None:  # it may have been launched for another question
+        await services.blocking(wanted.look)
+    return Made(is_done, run_id)
+
+
+async def hand_over(services: Services, asked: Delivery) -> Delivered:
+    """Open the key's sealed copy for its caller; this process accepts the key from now on.
 
     Raises:
         ConvergenceError: as `keys.delivery.deliver`; after a transient one the key can still be revealed, which the
@@ -48,95 +131,61 @@ async def hand_over(services: Services, key_id: KeyId, actor: str, request_id: s
     """
     try:
         delivered = await services.blocking(
-            deliver,
-            services.bigquery,
-            services.kms,
-            key_id,
-            actor=actor,
-            now=services.clock(),
-            request_id=request_id,
+            deliver, services.key_stores, services.kms, asked, services.clock()
         )
     except TransientError as error:
-        error.details["key_id"] = key_id
-        error.details["reveal"] = f"POST /api/v1/admin/api-keys/{key_id}/reveal"
+        error.details["key_id"] = asked.key_id
+        error.details["reveal"] = f"POST /api/v1/admin/api-keys/{asked.key_id}/reveal"
         raise
-    services.follower.note(_issued(delivered.record, actor))
+    services.follower.note(_issued(delivered.record, asked.actor))
     return delivered
 
 
-async def find_key(services: Services, key: str) -> KeyRecord:
-    """The key of this id or hash.
-
-    Raises:
-        PermanentError: KEY_NOT_FOUND, also for what can be neither.
-    """
-    try:
-        return await services.blocking(find, services.ledger, key)
-    except PermanentError as error:
-        if error.code is not ErrorCode.INVALID_ARGUMENT:
-            raise
-        raise PermanentError(ErrorCode.KEY_NOT_FOUND, error.message) from None
-
-
-async def begin_revoke(
-    services: Services, record: KeyRecord, reason: str, actor: str, request_id: str
-) -> RunId:
-    """Launch the run that revokes the key.
-
-    Raises:
-        TransientError: DAGSTER_UNAVAILABLE; nothing was done.
-    """
-    config: dict[str, object] = {"key": record.key_id, "reason": reason}
-    return await launch(
-        services, REVOKE_JOB, {"revoke_key": config}, _tags(record.tenant_id, actor, request_id)
-    )
-
-
-def refuse_from_now_on(services: Services, record: KeyRecord, actor: str) -> None:
-    """Let this process refuse a key that a run has revoked, before the ledger is read again."""
+def let_end(services: Services, old: KeyRecord, actor: str) -> None:
+    """Tell this process when a rotated key ends, before the ledger is read again."""
     services.follower.note(
         KeyEvent(
-            key_id=record.key_id,
-            tenant_id=record.tenant_id,
-            kind=KeyEventKind.REVOKED,
-            environment=record.environment,
-            recorded_at=services.clock(),
+            key_id=old.key_id,
+            tenant_id=old.tenant_id,
+            kind=KeyEventKind.ROTATED,
+            environment=old.environment,
+            recorded_at=old.rotated_at or services.clock(),
             actor=actor,
+            overlap_ends_at=old.overlap_ends_at,
+            successor_key_id=old.successor_key_id,
         )
     )
 
 
-def _refuse_if_pointless(services: Services, tenant_id: TenantId) -> None:
-    tenant = services.tenants.get(tenant_id)
-    if tenant is None:
-        raise PermanentError(
-            ErrorCode.TENANT_NOT_FOUND,
-            f"Make the tenant first, POST /api/v1/admin/tenants: there is no tenant {tenant_id}.",
-            {"tenant_id": tenant_id},
-        )
-    if tenant.state is not TenantState.ACTIVE:
-        raise PermanentError(
-            ErrorCode.TENANT_NOT_ACTIVE,
-            f"Make the tenant active first: {tenant_id} is {tenant.state}.",
-            {"tenant_id": tenant_id, "state": str(tenant.state)},
-        )
-    active = services.ledger.active_for(tenant_id, services.clock())
-    if active:
-        raise _key_exists(active[-1])
+async def _looked(services: Services, wanted: KeyRun, asked_at: float) -> KeyRecord | Slot:
+    refusals = services.key_refusals
+    said = refusals.said_to(wanted.tenant_id, asked_at) if wanted.is_like_any else None
+    if said is not None and wanted.key_id not in str(said.details):
+        raise said
+    looked_at = refusals.now()
+    try:
+        return await services.blocking(wanted.look)
+    except PermanentError as error:
+        if wanted.is_like_any:
+            refusals.remember(wanted.tenant_id, looked_at, error)
+        raise
 
 
-def _key_exists(key: KeyRecord) -> PermanentError:
-    path = f"/api/v1/admin/api-keys/{key.key_id}"
-    first = (
-        f"Revoke the tenant's key first, DELETE {path}"
-        if key.delivered_at
-        else f"Reveal the tenant's key, POST {path}/reveal, or revoke it, DELETE {path}"
-    )
-    return PermanentError(
-        ErrorCode.KEY_EXISTS,
-        f"{first}: {key.tenant_id} has an active one.",
-        {"tenant_id": key.tenant_id, "key_id": key.key_id},
-    )
+async def _live_run(services: Services, wanted: KeyRun) -> RunId | None:
+    """A run that was launched for the same Idempotency-Key and has not failed."""
+    statuses = await services.dagster.tagged(wanted.job, KEY_TAG, wanted.key_id)
+    return next((run_id for run_id, status in statuses.items() if status not in _ENDED_BADLY), None)
+
+
+async def _launch(services: Services, wanted: KeyRun) -> RunId:
+    await services.dagster.ping()
+    tags = {
+        TENANT_TAG: wanted.tenant_id,
+        ACTOR_TAG: wanted.actor,
+        REQUEST_TAG: wanted.request_id or "",
+        KEY_TAG: wanted.key_id,
+    }
+    return await launch(services, wanted.job, {wanted.op: wanted.config}, tags)
 
 
 def _issued(record: KeyRecord, actor: str) -> KeyEvent:
@@ -153,7 +202,3 @@ def _issued(record: KeyRecord, actor: str) -> KeyEvent:
         scopes=record.scopes,
         expires_at=record.expires_at,
     )
-
-
-def _tags(tenant_id: str, actor: str, request_id: str | None) -> dict[str, str]:
-    return {TENANT_TAG: tenant_id, ACTOR_TAG: actor, REQUEST_TAG: request_id or ""}

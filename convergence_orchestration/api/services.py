@@ -21,6 +21,7 @@ from convergence_orchestration.api.key_source import LedgerOnceBootstrapped
 from convergence_orchestration.api.metrics import Metrics
 from convergence_orchestration.api.rate_limits import RateLimits
 from convergence_orchestration.api.readiness import ReadinessChecks
+from convergence_orchestration.api.shared_refusals import SharedRefusals
 from convergence_orchestration.api.turns import Turns
 from convergence_orchestration.following import Follower
 from convergence_orchestration.gcp.bigquery import BigQuery
@@ -30,6 +31,7 @@ from convergence_orchestration.gcp.secrets import Secrets
 from convergence_orchestration.keys.follower import LedgerFollower
 from convergence_orchestration.keys.index import KeyIndex
 from convergence_orchestration.keys.ledger import KeyLedger
+from convergence_orchestration.keys.stores import KeyStores
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.follower import TenantFollower, read_profiles
 from convergence_orchestration.tenancy.index import TenantIndex
@@ -72,6 +74,8 @@ class Services:
     tenants: Tenants
     requests: TenantRequests
     ledger: KeyLedger
+    key_stores: KeyStores
+    key_refusals: SharedRefusals
     readiness: ReadinessChecks
     threads: anyio.CapacityLimiter
     turns: Turns
@@ -145,8 +149,9 @@ def _google(settings: Settings) -> Iterator[_Google]:
 
 def _services(standing: Standing, google: _Google, dagster: DagsterClient) -> Services:
     settings, index, clock = standing.settings, standing.index, standing.clock
-    tenants, ledger = Tenants(google.bigquery), KeyLedger(google.bigquery)
-    source = LedgerOnceBootstrapped(ledger)
+    tenants = Tenants(google.bigquery)
+    key_stores = KeyStores.over(google.bigquery, google.secrets, settings.environment)
+    source = LedgerOnceBootstrapped(key_stores.ledger)
     return Services(
         settings=settings,
         clock=clock,
@@ -167,7 +172,9 @@ def _services(standing: Standing, google: _Google, dagster: DagsterClient) -> Se
         kms=google.kms,
         tenants=tenants,
         requests=TenantRequests(google.bigquery),
-        ledger=ledger,
+        ledger=key_stores.ledger,
+        key_stores=key_stores,
+        key_refusals=SharedRefusals(),
         readiness=ReadinessChecks(settings, index, standing.tenant_index, dagster, google.bigquery, clock),
         threads=anyio.CapacityLimiter(GOOGLE_CALLS_AT_ONCE),
         turns=Turns(),

@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
 from typing import Final
@@ -20,6 +21,7 @@ from convergence_orchestration.gcp.deadlines import each_attempt, repeatable
 from convergence_orchestration.gcp.translate import Service, translated
 
 _NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
+_SECRETS_A_PAGE: Final = 1000
 _NO_NEWEST = (ErrorCode.NOT_FOUND, ErrorCode.FAILED_PRECONDITION)  # no version yet, or the newest is disabled
 
 
@@ -34,6 +36,15 @@ class SecretVersion:
 
     name: str
     payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SecretFacts:
+    """What is known of a secret without its payload; `created_at` is UTC."""
+
+    secret_id: str
+    labels: Mapping[str, str]
+    created_at: datetime
 
 
 class Secrets:
@@ -84,6 +95,27 @@ class Secrets:
             )
         return SecretVersion(name=answer.name, payload=bytes(answer.payload.data))
 
+    def delete_secret(self, secret_id: str) -> bool:
+        """Delete a secret with all its versions, for good: True if it was there."""
+        with self._translated(f"deleting secret {secret_id}", "roles/secretmanager.admin"):
+            try:
+                self.client.delete_secret(
+                    name=self._name(secret_id), retry=repeatable(), timeout=each_attempt()
+                )
+            except NotFound:  # or our first request arrived and its answer did not
+                return False
+        return True
+
+    def list_secrets(self, prefix: str) -> list[SecretFacts]:
+        """The secrets whose ids begin with `prefix`, in no order."""
+        with self._translated(f"listing secrets {prefix}...", "roles/secretmanager.viewer"):
+            request = secretmanager_v1.ListSecretsRequest(
+                parent=f"projects/{self.project}", page_size=_SECRETS_A_PAGE
+            )
+            listed = self.client.list_secrets(request=request, retry=repeatable(), timeout=each_attempt())
+            facts = [_facts(secret) for secret in listed]
+        return [each for each in facts if each.secret_id.startswith(prefix)]
+
     def _add_unless_newest(self, secret_id: str, payload: bytes) -> str:
         """One attempt; it looks first, for the attempt before may have arrived and only its answer been lost."""
         newest = self._newest(secret_id)
@@ -131,6 +163,11 @@ class Secrets:
             f'--member="serviceAccount:SERVICE_ACCOUNT" --role="{role}"'
         )
         return translated(doing, self._service, grant)
+
+
+def _facts(secret: secretmanager_v1.Secret) -> SecretFacts:
+    created: datetime = secret.create_time
+    return SecretFacts(secret.name.rpartition("/")[2], dict(secret.labels), created.astimezone(UTC))
 
 
 def _is_version_of(secret_id: str, name: str) -> bool:

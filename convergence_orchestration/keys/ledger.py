@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from google.cloud.bigquery import Row, ScalarQueryParameter
+from google.cloud.bigquery import ArrayQueryParameter, Row, ScalarQueryParameter
 
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.keys.model import (
@@ -26,6 +26,8 @@ _HERE = Path(__file__)
 _BY_KEY = _HERE.with_name("ledger_by_key.sql").read_text(encoding="utf-8")
 _BY_HASH = _HERE.with_name("ledger_by_hash.sql").read_text(encoding="utf-8")
 _BY_TENANT = _HERE.with_name("ledger_by_tenant.sql").read_text(encoding="utf-8")
+_KNOWN = _HERE.with_name("ledger_known.sql").read_text(encoding="utf-8")
+_OF_KEYS = _HERE.with_name("ledger_of_keys.sql").read_text(encoding="utf-8")
 _SINCE = _HERE.with_name("ledger_since.sql").read_text(encoding="utf-8")
 _THE_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -36,9 +38,9 @@ class KeyLedger:
     def __init__(self, bigquery: BigQuery) -> None:
         self._bigquery = bigquery
 
-    def append(self, event: KeyEvent) -> None:
-        """Write down that `event` happened; the same event twice counts once."""
-        self._bigquery.append(CENTRAL_DATASET, "api_key_events", [_row_of(event)])
+    def append(self, *events: KeyEvent) -> None:
+        """Write down that these happened, all or none; the same event twice counts once."""
+        self._bigquery.append(CENTRAL_DATASET, "api_key_events", [_row_of(event) for event in events])
 
     def get(self, key_id: KeyId) -> KeyRecord | None:
         """The key's record, or None if no such key was issued."""
@@ -47,6 +49,17 @@ class KeyLedger:
     def find_by_hash(self, key_hash: str) -> KeyRecord | None:
         """The record of the key of which `key_hash` is the SHA-256 in hexadecimal, or None."""
         return record_of(self._read(_BY_HASH, ScalarQueryParameter("key_hash", "STRING", key_hash)))
+
+    def known(self, tenant_id: TenantId, *key_ids: KeyId) -> dict[KeyId, KeyRecord]:
+        """The tenant's keys, and these keys if they were issued, whosever they are."""
+        wanted = ArrayQueryParameter("key_ids", "STRING", list(key_ids))
+        events = self._read(_KNOWN, ScalarQueryParameter("tenant_id", "STRING", tenant_id), wanted)
+        return {record.key_id: record for record in records_of(events)}
+
+    def of_keys(self, *key_ids: KeyId) -> dict[KeyId, KeyRecord]:
+        """Those of these keys that were issued."""
+        events = self._read(_OF_KEYS, ArrayQueryParameter("key_ids", "STRING", list(key_ids)))
+        return {record.key_id: record for record in records_of(events)}
 
     def active_for(self, tenant_id: TenantId, now: datetime) -> list[KeyRecord]:
         """The tenant's keys that are accepted at `now`, the one issued last at the end."""
@@ -62,8 +75,8 @@ class KeyLedger:
         """Every event recorded at or after `since`, in no order; one that was appended twice may come twice."""
         return self._read(_SINCE, ScalarQueryParameter("since", "TIMESTAMP", since))
 
-    def _read(self, sql: str, parameter: ScalarQueryParameter) -> list[KeyEvent]:
-        return [_event_of(row) for row in self._bigquery.query(sql, [parameter])]
+    def _read(self, sql: str, *parameters: ScalarQueryParameter | ArrayQueryParameter) -> list[KeyEvent]:
+        return [event_of(row) for row in self._bigquery.query(sql, parameters)]
 
 
 def records_of(events: Iterable[KeyEvent]) -> list[KeyRecord]:
@@ -96,7 +109,8 @@ def _row_of(event: KeyEvent) -> dict[str, object]:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def _event_of(row: Row) -> KeyEvent:
+def event_of(row: Row) -> KeyEvent:
+    """The event that a row of the ledger says."""
     successor = row["successor_key_id"]
     return KeyEvent(
         key_id=KeyId(row["key_id"]),

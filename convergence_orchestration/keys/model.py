@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from types import MappingProxyType
@@ -16,7 +16,7 @@ from typing import NewType
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.keys.base62 import ALPHABET, encoded
 from convergence_orchestration.settings import Environment
-from convergence_orchestration.tenancy.model import TenantId
+from convergence_orchestration.tenancy.model import TenantId, checked_text
 
 KeyId = NewType("KeyId", str)
 
@@ -95,7 +95,10 @@ class KeyEvent:
 
 @dataclass(frozen=True)
 class KeyRecord:
-    """A key as its events say; times are UTC, `key_hash` is SHA-256 in hexadecimal."""
+    """A key as its events say; times are UTC, `key_hash` is SHA-256 in hexadecimal.
+
+    `rotated_at`, `overlap_ends_at` and `successor_key_id` are set once it is rotated; `actor` and `run_id` issued it.
+    """
 
     key_id: KeyId
     tenant_id: TenantId
@@ -108,6 +111,16 @@ class KeyRecord:
     revoked_at: datetime | None = None
     delivered_at: datetime | None = None
     overlap_ends_at: datetime | None = None
+    rotated_at: datetime | None = None
+    successor_key_id: KeyId | None = None
+    actor: str = ""
+    run_id: str | None = None
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it ends or ended, whatever ends it first; None for a key without an end."""
+        ends = (self.revoked_at, self.expires_at, self.overlap_ends_at)
+        return min((end for end in ends if end is not None), default=None)
 
     def state(self, now: datetime) -> KeyState:
         """The state at `now`; a key ends at the very instant that `expires_at` or `overlap_ends_at` names."""
@@ -149,6 +162,10 @@ def record_of(events: Iterable[KeyEvent]) -> KeyRecord | None:
         revoked_at=_time_of(first.get(KeyEventKind.REVOKED)),
         delivered_at=_time_of(first.get(KeyEventKind.DELIVERED)),
         overlap_ends_at=rotated.overlap_ends_at if rotated else None,
+        rotated_at=_time_of(rotated),
+        successor_key_id=rotated.successor_key_id if rotated else None,
+        actor=issued.actor,
+        run_id=issued.run_id,
     )
 
 
@@ -159,8 +176,12 @@ def new_key_id() -> KeyId:
 
 def key_id_of_run(root_run_id: str) -> KeyId:
     """The key that a run started by hand issues; retries and re-executions have the same root run, so the same key."""
-    number = int.from_bytes(sha256(f"dagster-run:{root_run_id}".encode()).digest())
-    return KeyId("key_" + encoded(number % len(ALPHABET) ** _KEY_ID_DIGITS, _KEY_ID_DIGITS))
+    return _derived(f"dagster-run:{root_run_id}")
+
+
+def key_id_of_request(doing: str, actor: str, idempotency_key: str) -> KeyId:
+    """The key that a caller's Idempotency-Key stands for, in every process; `doing` is `issue` or `rotate`."""
+    return _derived(f"idempotency-key:{doing}:{actor}:{idempotency_key}")
 
 
 def parse_key_id(value: str) -> KeyId:
@@ -211,6 +232,35 @@ def parse_expiry(value: str, now: datetime) -> datetime | None:
             {"field": "expires_at"},
         )
     return instant
+
+
+def parse_grace(seconds: int, longest: int) -> timedelta:
+    """How long a rotated key still works; 0 ends it at once.
+
+    Raises:
+        PermanentError: INVALID_ARGUMENT: negative, or more than `longest` seconds.
+    """
+    if not 0 <= seconds <= longest:
+        raise PermanentError(
+            ErrorCode.INVALID_ARGUMENT,
+            f"Give grace_seconds from 0 to {longest}.",
+            {"field": "grace_seconds", "longest": longest},
+        )
+    return timedelta(seconds=seconds)
+
+
+def checked_description(text: str) -> str:
+    """`text` if it is short enough and has no control characters.
+
+    Raises:
+        PermanentError: INVALID_ARGUMENT.
+    """
+    return checked_text("description", text, MAX_KEY_DESCRIPTION_LENGTH)
+
+
+def _derived(text: str) -> KeyId:
+    number = int.from_bytes(sha256(text.encode()).digest())
+    return KeyId("key_" + encoded(number % len(ALPHABET) ** _KEY_ID_DIGITS, _KEY_ID_DIGITS))
 
 
 def _instant(value: str) -> datetime | None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
-from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.keys.ledger import KeyLedger
+from convergence_orchestration.keys.life import is_revocable
 from convergence_orchestration.keys.model import (
     KEY_HASH_PATTERN,
     KEY_ID_PATTERN,
@@ -15,7 +15,7 @@ from convergence_orchestration.keys.model import (
     KeyId,
     KeyRecord,
 )
-from convergence_orchestration.keys.sealed_store import SealedKeys
+from convergence_orchestration.keys.stores import KeyStores
 from convergence_orchestration.tenancy.model import TenantId
 
 
@@ -30,35 +30,37 @@ class Revocation:
     run_id: str | None = None
 
 
-def revoke(bigquery: BigQuery, asked: Revocation, now: datetime) -> KeyRecord:
+def revoke(stores: KeyStores, asked: Revocation, now: datetime) -> KeyRecord:
     """Revoke the key for good; one that is revoked already stays as it is. Its record.
 
     Raises:
         PermanentError: INVALID_ARGUMENT (neither a key id nor a hash), KEY_NOT_FOUND.
     """
-    ledger = KeyLedger(bigquery)
-    record = find(ledger, asked.key)
-    if record.revoked_at is None:
-        ledger.append(_event(record, asked, now))
+    record = find(stores.ledger, asked.key)
+    if is_revocable(record, now):
+        stores.ledger.append(_event(record, asked, now))
         record = replace(record, revoked_at=now)
-    SealedKeys(bigquery).wipe(record.key_id)
+    stores.copies.wipe(record.key_id)
     return record
 
 
 def revoke_all(
-    bigquery: BigQuery,
+    stores: KeyStores,
     tenant_id: TenantId,
     *,
     actor: str,
     reason: str,
-    request_id: str,
-    run_id: str,
+    request_id: str | None,
+    run_id: str | None,
     now: datetime,
 ) -> list[KeyId]:
-    """Revoke every key of the tenant that is accepted now; their ids, none if there is none."""
-    accepted = KeyLedger(bigquery).active_for(tenant_id, now)
-    for record in accepted:
-        revoke(bigquery, Revocation(record.key_id, actor, reason, request_id, run_id), now)
+    """Revoke every key of the tenant that is accepted now, and wipe all its sealed copies for good; the keys' ids."""
+    accepted = stores.ledger.active_for(tenant_id, now)
+    asked = (Revocation(record.key_id, actor, reason, request_id, run_id) for record in accepted)
+    events = [_event(record, each, now) for record, each in zip(accepted, asked, strict=True)]
+    if events:
+        stores.ledger.append(*events)
+    stores.copies.wipe_tenant(tenant_id)
     return [record.key_id for record in accepted]
 
 

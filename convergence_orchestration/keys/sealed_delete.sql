@@ -1,2 +1,2 @@
--- Wipe a key's sealed copy; the number of rows says whether it was still there.
-DELETE FROM tenants.sealed_keys WHERE key_id = @key_id
+-- Wipe the sealed copies of these keys; the number of rows says whether any was still there.
+DELETE FROM tenants.sealed_keys WHERE key_id IN UNNEST(@key_ids)

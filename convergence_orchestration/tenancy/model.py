@@ -46,19 +46,20 @@ class Plan(StrEnum):
 
 @dataclass(frozen=True)
 class PlanLimits:
-    """What a plan allows: pipeline runs a day (UTC), runs at once, API requests a minute and an hour."""
+    """What a plan allows: pipeline runs a day (UTC), runs at once, API requests a minute and an hour, active keys."""
 
     runs_per_day: int
     concurrent_runs: int
     requests_per_minute: int = 100
     requests_per_hour: int = 1000
+    active_keys: int = 1
 
 
 PLAN_LIMITS: Mapping[Plan, PlanLimits] = MappingProxyType(
     {
         Plan.STARTER: PlanLimits(runs_per_day=6, concurrent_runs=3),
-        Plan.PROFESSIONAL: PlanLimits(runs_per_day=25, concurrent_runs=5),
-        Plan.SCALE: PlanLimits(runs_per_day=100, concurrent_runs=10),
+        Plan.PROFESSIONAL: PlanLimits(runs_per_day=25, concurrent_runs=5, active_keys=3),
+        Plan.SCALE: PlanLimits(runs_per_day=100, concurrent_runs=10, active_keys=10),
     }
 )
 

@@ -10,9 +10,8 @@ from typing import Any
 
 from convergence_orchestration.errors import ConvergenceError
 from convergence_orchestration.gcp.bigquery import BigQuery
-from convergence_orchestration.keys.revoking import revoke_all
 from convergence_orchestration.tenancy.asked import NewTenant
-from convergence_orchestration.tenancy.changes import Changes
+from convergence_orchestration.tenancy.changes import Changes, KeyRevoker
 from convergence_orchestration.tenancy.fulfilment import Done, Fulfilment
 from convergence_orchestration.tenancy.model import Tenant, TenantState
 from convergence_orchestration.tenancy.provisioning import Limits, Provisioned
@@ -51,13 +50,14 @@ class Fulfilling:
     """Carries out requests in this BigQuery."""
 
     bigquery: BigQuery
+    revoke_keys: KeyRevoker
 
     def really(self, launch: Launch) -> Materializations:
         """All that the job does."""
         witness = _Materializing()
         fulfilment = Fulfilment(
             bigquery=self.bigquery,
-            changes=Changes(self.bigquery, revoke_all, launch.run_id),
+            changes=Changes(self.bigquery, self.revoke_keys, launch.run_id),
             limits=Limits(),
             witness=witness,
             run_id=launch.run_id,
@@ -80,7 +80,7 @@ class Fulfilling:
             Tenants(self.bigquery).activate_profiles(new)
         for each in to_do:
             if not isinstance(each.parameters, NewTenant):
-                Changes(self.bigquery, revoke_all, launch.run_id).carry_out(each, datetime.now(UTC))
+                Changes(self.bigquery, self.revoke_keys, launch.run_id).carry_out(each, datetime.now(UTC))
         running = [event_of(each, RequestState.RUNNING, launch) for each in to_do]
         done = [event_of(each, RequestState.DONE, launch) for each in to_do]
         if to_do:

@@ -21,11 +21,12 @@ from google.cloud.bigquery import ArrayQueryParameter, ScalarQueryParameter
 from pydantic import SecretStr
 
 from convergence_orchestration.api.app import create_app
-from convergence_orchestration.api.services import Services
+from convergence_orchestration.api.services import Services, utc_now
 from convergence_orchestration.following import FollowedIndex
 from convergence_orchestration.gcp.bigquery import BigQuery
-from convergence_orchestration.gcp.clients import bigquery_client, kms_client
+from convergence_orchestration.gcp.clients import bigquery_client, kms_client, secret_manager_client
 from convergence_orchestration.gcp.kms import Kms
+from convergence_orchestration.gcp.secrets import Secrets
 from convergence_orchestration.keys.issuing import NewKey, issue
 from convergence_orchestration.keys.model import (
     KeyEvent,
@@ -35,7 +36,9 @@ from convergence_orchestration.keys.model import (
     parse_expiry,
     parse_scopes,
 )
-from convergence_orchestration.keys.revoking import Revocation, revoke
+from convergence_orchestration.keys.revoking import Revocation, revoke, revoke_all
+from convergence_orchestration.keys.rotating import Rotation, rotate
+from convergence_orchestration.keys.stores import KeyStores
 from convergence_orchestration.keys.token import generate_tenant_key, hash_of
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.model import TenantId, TenantState
@@ -51,6 +54,7 @@ from convergence_orchestration_tests.api.dagster_standin import (
     materialized,
 )
 from convergence_orchestration_tests.api.fulfilling import JOB, Fulfilling
+from convergence_orchestration_tests.keys.revocation import revoker
 
 ADMIN_KEY = "admin_for_the_tests_alone"
 PATIENCE = 60
@@ -216,11 +220,16 @@ class ControlPlane:
 
     @property
     def fulfilling(self) -> Fulfilling:
-        return Fulfilling(self.bigquery)
+        return Fulfilling(self.bigquery, revoker(self.settings))
 
     def requests_for(self, tenant_id: str) -> list[TenantRequest]:
         """Every request for the tenant, the latest at the end."""
         return TenantRequests(self.bigquery).all_for(TenantId(tenant_id))
+
+    @property
+    def stores(self) -> KeyStores:
+        secrets = Secrets(secret_manager_client(self.settings), self.settings.gcp_project_id)
+        return KeyStores.over(self.bigquery, secrets, self.settings.environment)
 
     def issue(self, launch: Launch) -> Materializations:
         config, now = launch.op_config(), datetime.now(UTC)
@@ -234,8 +243,25 @@ class ControlPlane:
             expires_at=parse_expiry(config["expires_at"], now),
             request_id=launch.tags["convergence/request_id"],
             run_id=launch.run_id,
+            is_repeatable=config["repeatable"],
         )
-        issue(self.bigquery, self.kms, asked, now)
+        issue(self.stores, self.kms, asked, utc_now)
+        return []
+
+    def rotate(self, launch: Launch) -> Materializations:
+        config = launch.op_config()
+        asked = Rotation(
+            key_id=KeyId(config["key_id"]),
+            new_key_id=KeyId(config["new_key_id"]),
+            grace=timedelta(seconds=config["grace_seconds"]),
+            actor=launch.tags["convergence/actor"],
+            description=config.get("description"),
+            scopes=parse_scopes(config["scopes"]) if "scopes" in config else None,
+            expires_at=parse_expiry(config["expires_at"], utc_now()),
+            run_id=launch.run_id,
+            is_repeatable=config["repeatable"],
+        )
+        rotate(self.stores, self.kms, asked, utc_now)
         return []
 
     def revoke(self, launch: Launch) -> Materializations:
@@ -243,7 +269,20 @@ class ControlPlane:
         asked = Revocation(
             config["key"], launch.tags["convergence/actor"], config["reason"], run_id=launch.run_id
         )
-        revoke(self.bigquery, asked, datetime.now(UTC))
+        revoke(self.stores, asked, utc_now())
+        return []
+
+    def revoke_all(self, launch: Launch) -> Materializations:
+        config = launch.op_config()
+        revoke_all(
+            self.stores,
+            TenantId(config["tenant_id"]),
+            actor=launch.tags["convergence/actor"],
+            reason=config["reason"],
+            request_id=None,
+            run_id=launch.run_id,
+            now=utc_now(),
+        )
         return []
 
     def jobs(self) -> dict[str, Callable[[Launch], Materializations]]:
@@ -251,7 +290,9 @@ class ControlPlane:
             "bootstrap": self.bootstrap,
             JOB: self.fulfilling.seemingly,
             "issue_tenant_key": self.issue,
+            "rotate_tenant_key": self.rotate,
             "revoke_tenant_key": self.revoke,
+            "revoke_tenant_keys": self.revoke_all,
         }
 
 

@@ -1,5 +1,6 @@
 """Key events and records for tests; every argument has a value that most tests do not care about."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from convergence_orchestration.keys.issuing import NewKey
@@ -15,6 +16,11 @@ DEVELOPMENT = Environment.DEVELOPMENT
 
 def seconds(number: float) -> datetime:
     return T0 + timedelta(seconds=number)
+
+
+def at(number: float) -> Callable[[], datetime]:
+    """A clock that stands still at so many seconds."""
+    return lambda: seconds(number)
 
 
 def key_id(number: int = 1) -> KeyId:

@@ -1,5 +1,5 @@
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
@@ -8,13 +8,34 @@ from convergence_orchestration.errors import ErrorCode
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.kms import Kms
 from convergence_orchestration.gcp.resources import settings_resources
-from convergence_orchestration.keys.delivery import deliver
-from convergence_orchestration.keys.jobs import issue_tenant_key, key_jobs, revoke_tenant_key
+from convergence_orchestration.keys.delivery import Delivery, deliver
+from convergence_orchestration.keys.jobs import (
+    issue_tenant_key,
+    key_jobs,
+    revoke_tenant_key,
+    revoke_tenant_keys,
+    rotate_tenant_key,
+)
+from convergence_orchestration.keys.launches import (
+    ISSUE_JOB,
+    ISSUE_OP,
+    REVOKE_ALL_JOB,
+    REVOKE_JOB,
+    ROTATE_JOB,
+    ROTATE_OP,
+    issue_config,
+    rotate_config,
+)
 from convergence_orchestration.keys.ledger import KeyLedger
 from convergence_orchestration.keys.model import ALL_SCOPES, KeyId, KeyRecord, Scope, new_key_id
+from convergence_orchestration.keys.resources import key_resources
+from convergence_orchestration.keys.rotating import Rotation
 from convergence_orchestration.keys.sealed_store import SealedKeys
+from convergence_orchestration.keys.stores import KeyStores
+from convergence_orchestration.keys.upkeep.jobs import upkeep_jobs
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.model import TenantId
+from convergence_orchestration_tests.keys.builders import new_key
 from convergence_orchestration_tests.tenancy.dagster_runs import (
     executed_again,
     issue_tenant_key_as_deployed,
@@ -26,7 +47,8 @@ class Platform:
     """Runs the jobs of this domain in this process against the emulators."""
 
     def __init__(self, project: Settings, instance: dg.DagsterInstance) -> None:
-        self.resources = settings_resources(project)
+        google = settings_resources(project)
+        self.resources: dict[str, object] = {**google, **key_resources(project, google)}
         self.instance = instance
 
     def issue(
@@ -38,6 +60,12 @@ class Platform:
         self, config: Mapping[str, object], tags: dict[str, str] | None = None
     ) -> dg.ExecuteInProcessResult:
         return self._run(revoke_tenant_key, "revoke_key", config, tags)
+
+    def rotate(self, config: Mapping[str, object]) -> dg.ExecuteInProcessResult:
+        return self._run(rotate_tenant_key, "rotate_key", config, None)
+
+    def revoke_all(self, config: Mapping[str, object]) -> dg.ExecuteInProcessResult:
+        return self._run(revoke_tenant_keys, "revoke_keys_of_tenant", config, None)
 
     def _run(
         self, job: dg.JobDefinition, op: str, config: Mapping[str, object], tags: dict[str, str] | None
@@ -109,11 +137,11 @@ def test_what_the_config_asks_for_is_in_the_ledger(
 
 
 def test_nothing_that_dagster_keeps_of_the_run_holds_the_key_or_its_hash(
-    platform: Platform, bigquery: BigQuery, kms: Kms, tenant_id: TenantId
+    platform: Platform, bigquery: BigQuery, stores: KeyStores, kms: Kms, tenant_id: TenantId
 ) -> None:
     result = platform.issue({"tenant_id": tenant_id})
     record = record_of(bigquery, result)
-    handed = deliver(bigquery, kms, record.key_id, actor="somebody", now=datetime.now(UTC))
+    handed = deliver(stores, kms, Delivery(record.key_id, "somebody"), datetime.now(UTC))
     kept = str(platform.instance.all_logs(result.run_id)) + str(
         platform.instance.get_run_by_id(result.run_id)
     )
@@ -177,7 +205,51 @@ def test_revoking_what_was_never_issued_fails_once(platform: Platform) -> None:
     assert message.startswith("Check the key id")
 
 
+def test_a_key_is_rotated_and_all_keys_are_revoked_by_their_jobs(
+    platform: Platform, stores: KeyStores, tenant_id: TenantId, key_id: KeyId
+) -> None:
+    platform.issue({"tenant_id": tenant_id, "key_id": key_id})
+    told = shown(platform.rotate({"key_id": key_id, "grace_seconds": 60}), "rotate_key")
+    old, new = stores.ledger.get(key_id), stores.ledger.get(KeyId(str(told["key_id"])))
+    assert old is not None
+    assert old.ends_at is not None
+    assert new is not None
+    assert (told["old_key_id"], told["old_key_ends_at"]) == (key_id, old.ends_at.isoformat())
+    assert old.successor_key_id == new.key_id
+
+    told = shown(platform.revoke_all({"tenant_id": tenant_id}), "revoke_keys_of_tenant")
+    assert told == {"tenant_id": tenant_id, "revoked": [key_id, new.key_id]}
+    assert stores.ledger.active_for(tenant_id, datetime.now(UTC)) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"key_id": "cvg_dev_x", "grace_seconds": 0}, "Give a key id"),
+        ({"key_id": "key_" + "0" * 20, "grace_seconds": -1}, "Give grace_seconds from 0 to 604800"),
+        ({"key_id": "key_" + "0" * 20, "grace_seconds": 604_801}, "Give grace_seconds from 0 to 604800"),
+    ],
+)
+def test_a_wrong_rotation_fails_once_with_what_to_do(
+    platform: Platform, config: dict[str, object], says: str
+) -> None:
+    found, message = failure(platform.rotate(config), "rotate_key")
+    assert found == ErrorCode.INVALID_ARGUMENT
+    assert message.startswith(says)
+
+
+def test_the_api_launches_these_jobs_with_configs_that_they_take() -> None:
+    asked = new_key(new_key_id(), TenantId("acme"), expires=1)
+    rotation = Rotation(asked.key_id, new_key_id(), timedelta(hours=1), "somebody", "new", ALL_SCOPES)
+    configs = {ISSUE_JOB: {ISSUE_OP: issue_config(asked)}, ROTATE_JOB: {ROTATE_OP: rotate_config(rotation)}}
+    jobs = {job.name: job for job in key_jobs()}
+    assert {REVOKE_JOB, REVOKE_ALL_JOB, *configs} == jobs.keys()
+    for name, ops in configs.items():
+        wanted = {op: {"config": config} for op, config in ops.items()}
+        assert dg.validate_run_config(jobs[name], {"ops": wanted})["ops"].keys() == ops.keys()
+
+
 def test_every_field_of_every_config_is_described() -> None:
-    for job in key_jobs():
+    for job in [*key_jobs(), *upkeep_jobs()]:
         assert job.description
         assert [field for node in job.all_node_defs for field in undescribed(node)] == []

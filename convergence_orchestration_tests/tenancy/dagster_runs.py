@@ -24,7 +24,8 @@ def executed_again(
 ) -> dg.JobExecutionResult:
     """A re-execution of the run with its own config, as from the Dagster UI."""
     with pytest.MonkeyPatch.context() as environment:
-        for name in ("gcp_project_id", "bigquery_emulator_host", "kms_emulator_host"):
+        hosts = ("bigquery_emulator_host", "kms_emulator_host", "secret_manager_emulator_host")
+        for name in ("gcp_project_id", *hosts):
             if value := getattr(settings, name):
                 environment.setenv(name.upper(), value)
         return dg.execute_job(

@@ -6,7 +6,6 @@ import pytest
 from convergence_orchestration.errors import ErrorCode
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.resources import settings_resources
-from convergence_orchestration.keys.revoking import revoke_all
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.asked import NewTenant, RequestKind, Suspension
 from convergence_orchestration.tenancy.assets import asset_key, tenant_assets
@@ -30,6 +29,7 @@ from convergence_orchestration.tenancy.resources import tenancy_resources
 from convergence_orchestration.warehouse.catalogue import tenant_tables, to_bigquery
 from convergence_orchestration.warehouse.model import tenant_dataset
 from convergence_orchestration_tests.emulators import EmulatedSettings, fresh_project_id
+from convergence_orchestration_tests.keys.revocation import revoker
 from convergence_orchestration_tests.tenancy.builders import FIRST, SECOND, event, seconds, tenant
 from convergence_orchestration_tests.tenancy.dagster_runs import (
     executed_again,
@@ -50,7 +50,7 @@ class Platform:
         self.resources: dict[str, object] = {
             "bigquery": settings_resources(project)["bigquery"],
             **tenancy_resources(project),
-            "revoke_keys": revoke_all,
+            "revoke_keys": revoker(project),
         }
         self.instance = instance
 

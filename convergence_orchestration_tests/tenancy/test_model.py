@@ -56,6 +56,11 @@ def test_the_plans_have_the_limits_of_the_design() -> None:
     limits = {plan: (of.runs_per_day, of.concurrent_runs) for plan, of in PLAN_LIMITS.items()}
     assert limits == {Plan.STARTER: (6, 3), Plan.PROFESSIONAL: (25, 5), Plan.SCALE: (100, 10)}
     assert {(of.requests_per_minute, of.requests_per_hour) for of in PLAN_LIMITS.values()} == {(100, 1000)}
+    assert {plan: of.active_keys for plan, of in PLAN_LIMITS.items()} == {
+        Plan.STARTER: 1,
+        Plan.PROFESSIONAL: 3,
+        Plan.SCALE: 10,
+    }
 
 
 @pytest.mark.parametrize("value", ["", "starter", "GOLD", "STARTER "])
