@@ -5,7 +5,10 @@ saves a run. Revoking is `key_revocations.py`.
 """
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+
+import anyio
 
 from convergence_orchestration.api.launching import (
     ACTOR_TAG,
@@ -33,6 +36,7 @@ from convergence_orchestration.keys.slots import Slot
 from convergence_orchestration.tenancy.model import TenantId
 
 KEY_TAG = "convergence/key_id"
+_SHORTEST_TURN_SECONDS = 1.0
 _ENDED_BADLY = frozenset({RunStatus.FAILURE, RunStatus.CANCELED})
 
 
@@ -101,8 +105,8 @@ def rotate_run(services: Services, tenant_id: TenantId, wanted: Rotation) -> Key
 async def make(services: Services, wanted: KeyRun, seconds: float) -> Made:
     """Launch the run, unless one is at it or was, and wait for it for at most `seconds`.
 
-    Requests for one tenant go one behind the other in this process; what the first one's success refuses is refused
-    without a run, and to all who waited by one look.
+    Requests for one tenant go one behind the other in this process, as long as they care to wait; what the first one's
+    success refuses is refused without a run, and to all who waited by one look. The run decides in any case.
 
     Raises:
         PermanentError: as `look` raises, NOT_BOOTSTRAPPED; nothing was done.
@@ -110,7 +114,9 @@ async def make(services: Services, wanted: KeyRun, seconds: float) -> Made:
         ConvergenceError: the run's own failure.
     """
     asked_at = services.key_refusals.now()
-    async with services.turns.of(f"keys of {wanted.tenant_id}"):
+    async with AsyncExitStack() as turn:
+        with anyio.move_on_after(max(seconds, _SHORTEST_TURN_SECONDS)):
+            await turn.enter_async_context(services.turns.of(f"keys of {wanted.tenant_id}"))
         if isinstance(await _looked(services, wanted, asked_at), KeyRecord):
             return Made(is_done=True, run_id=None)
         followed = await _live_run(services, wanted) if wanted.is_repeatable else None

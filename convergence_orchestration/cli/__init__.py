@@ -11,6 +11,7 @@ import typer
 
 from convergence_orchestration.cli import (
     demo,
+    key_listing,
     lifecycle,
     log_lines,
     secret_manager,
@@ -60,7 +61,19 @@ _TENANT_COMMANDS: dict[str, Callable[..., None]] = {
 for name, act in _TENANT_COMMANDS.items():
     tenant.command(name)(act)
 app.add_typer(tenant, name="tenant")
-app.add_typer(tenant_keys.app, name="key")
+key = typer.Typer(no_args_is_help=True, help="Issue, rotate and revoke tenants' keys, and look at them.")
+_KEY_COMMANDS: dict[str, Callable[..., None]] = {
+    "issue": tenant_keys.issue,
+    "list": key_listing.list_keys,
+    "show": key_listing.show,
+    "rotate": tenant_keys.rotate,
+    "reveal": tenant_keys.reveal,
+    "revoke": tenant_keys.revoke,
+    "revoke-all": tenant_keys.revoke_all,
+}
+for name, act in _KEY_COMMANDS.items():
+    key.command(name)(act)
+app.add_typer(key, name="key")
 
 
 def _print_version(is_wanted: bool) -> None:  # noqa: FBT001 Typer's callback

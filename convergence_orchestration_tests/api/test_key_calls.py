@@ -1,11 +1,14 @@
 import hashlib
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
 
 from convergence_orchestration.keys.ledger import KeyLedger
-from convergence_orchestration.keys.model import ALL_SCOPES
+from convergence_orchestration.keys.model import ALL_SCOPES, new_key_id
 from convergence_orchestration.keys.sealed_store import SealedKeys
 from convergence_orchestration.keys.token import is_well_formed
 from convergence_orchestration.settings import Environment
@@ -65,14 +68,36 @@ def test_a_second_key_that_only_the_run_sees_gets_409_too(
 ) -> None:
     tenant_id = control_plane.tenant()
 
-    def another_is_faster(launch: Any) -> list[dict[str, Any]]:
-        dagster.work["issue_tenant_key"] = control_plane.issue
-        api.issue_key(tenant_id)
+    def another_process_is_faster(launch: Any) -> list[dict[str, Any]]:
+        another = replace(
+            launch, config={"ops": {"issue_key": {"config": launch.op_config() | {"key_id": new_key_id()}}}}
+        )
+        control_plane.issue(another)
         return control_plane.issue(launch)
 
-    dagster.work["issue_tenant_key"] = another_is_faster
+    dagster.work["issue_tenant_key"] = another_process_is_faster
 
     assert_is_error(api.admin("POST", "/api-keys", {"tenant_id": tenant_id}), 409, "key_exists")
+
+
+def test_whoever_does_not_care_to_wait_for_a_turn_gets_his_run_at_once(
+    api: Api, control_plane: ControlPlane, dagster: DagsterStandIn
+) -> None:
+    tenant_id = control_plane.tenant()
+    del dagster.work["issue_tenant_key"]
+
+    def asked(wait: int) -> int:
+        answer = api.admin("POST", "/api-keys", {"tenant_id": tenant_id}, Prefer=f"wait={wait}")
+        return answer.status_code
+
+    with ThreadPoolExecutor(1) as pool:
+        patient = pool.submit(asked, 8)
+        while not dagster.launches:
+            time.sleep(0.05)
+        assert asked(0) == 202
+        assert not patient.done()
+        assert patient.result() == 202
+    assert len(dagster.launches) == 2
 
 
 def test_a_key_for_a_tenant_that_is_not_there_gets_404(api: Api, dagster: DagsterStandIn) -> None:
