@@ -1,3 +1,5 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from google.cloud import secretmanager_v1
 
@@ -124,3 +126,31 @@ def test_nothing_is_added_while_the_newest_version_cannot_be_compared(
     assert caught.value.code is ErrorCode.PERMISSION_DENIED
     with pytest.raises(PermanentError, match="Not found"):
         secrets.access("admin-api-key-dev")
+
+
+def test_a_deleted_secret_is_gone_with_its_versions_and_deleting_it_again_is_harmless(
+    secrets: Secrets, local_gcp: Emulator
+) -> None:
+    secrets.ensure_secret("sealed-key-dev-1")
+    secrets.add_version("sealed-key-dev-1", b"one")
+
+    with faults(local_gcp, {"method": f"{SERVICE}/DeleteSecret", "code": "UNAVAILABLE", "times": 1}):
+        assert secrets.delete_secret("sealed-key-dev-1") is True
+    assert secrets.delete_secret("sealed-key-dev-1") is False
+    with pytest.raises(PermanentError) as caught:
+        secrets.access("sealed-key-dev-1", "1")
+    assert caught.value.code is ErrorCode.NOT_FOUND
+
+
+def test_secrets_are_listed_by_the_beginning_of_their_ids(secrets: Secrets) -> None:
+    before = datetime.now(UTC)
+    for number in range(3):
+        secrets.ensure_secret(f"sealed-key-dev-{number}", {"tenant": f"acme{number}"})
+    secrets.ensure_secret("sealed-key-staging-1")
+
+    listed = {each.secret_id: each for each in secrets.list_secrets("sealed-key-dev-")}
+
+    assert sorted(listed) == ["sealed-key-dev-0", "sealed-key-dev-1", "sealed-key-dev-2"]
+    assert listed["sealed-key-dev-1"].labels["tenant"] == "acme1"
+    assert abs(listed["sealed-key-dev-1"].created_at - before) < timedelta(minutes=5)
+    assert secrets.list_secrets("nothing") == []
