@@ -19,7 +19,7 @@ from convergence_orchestration.api.launching import (
 )
 from convergence_orchestration.api.runs import RunId, RunStatus
 from convergence_orchestration.api.services import Services
-from convergence_orchestration.errors import PermanentError, TransientError
+from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
 from convergence_orchestration.keys.delivery import Delivered, Delivery, deliver
 from convergence_orchestration.keys.issuing import NewKey, place_to_issue
 from convergence_orchestration.keys.launches import (
@@ -36,6 +36,16 @@ from convergence_orchestration.keys.slots import Slot
 from convergence_orchestration.tenancy.model import TenantId
 
 KEY_TAG = "convergence/key_id"
+_OF_ANY_KEY = frozenset(
+    {
+        ErrorCode.KEY_EXISTS,
+        ErrorCode.TENANT_NOT_FOUND,
+        ErrorCode.TENANT_NOT_ACTIVE,
+        ErrorCode.NOT_BOOTSTRAPPED,
+    }
+)
+"""What refuses every other new key of the tenant too; a reused Idempotency-Key concerns its own caller alone."""
+
 _SHORTEST_TURN_SECONDS = 1.0
 _ENDED_BADLY = frozenset({RunStatus.FAILURE, RunStatus.CANCELED})
 
@@ -172,7 +182,7 @@ async def _looked(services: Services, wanted: KeyRun, asked_at: float) -> KeyRec
     try:
         return await services.blocking(wanted.look)
     except PermanentError as error:
-        if wanted.is_like_any:
+        if wanted.is_like_any and error.code in _OF_ANY_KEY:
             refusals.remember(wanted.tenant_id, looked_at, error)
         raise
 

@@ -77,6 +77,19 @@ def test_the_same_idempotency_key_for_another_tenant_gets_409(api: Api, control_
     assert_is_error(asked(api, control_plane.tenant(), f"key-{tenant_id}"), 409, "idempotency_key_reused")
 
 
+def test_a_reused_idempotency_key_refuses_nobody_else_who_asks_at_the_same_time(
+    api: Api, control_plane: ControlPlane
+) -> None:
+    tenant_id, other = control_plane.tenant(), control_plane.tenant()
+    asked(api, other, f"key-{other}")
+    with ThreadPoolExecutor(4) as pool:
+        reused = [pool.submit(asked, api, tenant_id, f"key-{other}") for _ in range(3)]
+        issued = pool.submit(asked, api, tenant_id)
+    assert issued.result().status_code == 200, issued.result().text
+    codes = {answer.result().json()["error"]["code"] for answer in reused}
+    assert codes <= {"idempotency_key_reused", "key_exists"}
+
+
 def test_a_request_past_its_callers_patience_is_followed_by_the_same_request(
     api: Api, control_plane: ControlPlane, dagster: DagsterStandIn
 ) -> None:
