@@ -9,9 +9,10 @@ from typing import Any
 
 import dagster as dg
 
+from convergence_orchestration.audit.resources import RunTrails, audit_resources, audited_executor
 from convergence_orchestration.gcp.resources import settings_resources
 from convergence_orchestration.keys.jobs import key_jobs
-from convergence_orchestration.keys.revoking import revoke_all
+from convergence_orchestration.keys.resources import key_resources
 from convergence_orchestration.settings import Settings, load_settings
 from convergence_orchestration.tenancy.assets import tenant_assets
 from convergence_orchestration.tenancy.by_hand.jobs import tenancy_forms
@@ -32,6 +33,13 @@ def build_definitions(
     settings: Settings, overrides: Mapping[str, dg.ConfigurableResource[Any]] | None = None
 ) -> dg.Definitions:
     """Everything this code location offers, with the resources of `settings` unless `overrides` names another."""
+    resources: dict[str, Any] = {
+        **settings_resources(settings),
+        **tenancy_resources(settings),
+        **key_resources(),
+        **(overrides or {}),
+    }
+    trails = RunTrails(resources["bigquery"], settings.environment)
     return dg.Definitions(
         assets=[*warehouse_assets(), *tenant_assets(), *tenant_schema_assets()],
         asset_checks=warehouse_checks(),
@@ -45,13 +53,8 @@ def build_definitions(
         ],
         sensors=tenancy_sensors(),
         schedules=[*tenancy_schedules(), *tenant_schema_schedules()],
-        resources={
-            **settings_resources(settings),
-            **tenancy_resources(settings),
-            "revoke_keys": revoke_all,  # the domains do not know each other
-            **(overrides or {}),
-        },
-        executor=dg.in_process_executor,
+        resources={**audit_resources(trails), **resources},
+        executor=audited_executor(trails),  # for every job that names no other
     )
 
 

@@ -29,7 +29,7 @@ from convergence_orchestration.gcp.kms import Kms
 from convergence_orchestration.gcp.secrets import Secrets
 from convergence_orchestration.keys.follower import LedgerFollower
 from convergence_orchestration.keys.index import KeyIndex
-from convergence_orchestration.keys.ledger import KeyLedger
+from convergence_orchestration.keys.ledger import KeyEvents
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.follower import TenantFollower, read_profiles
 from convergence_orchestration.tenancy.index import TenantIndex
@@ -71,7 +71,7 @@ class Services:
     kms: Kms
     tenants: Tenants
     requests: TenantRequests
-    ledger: KeyLedger
+    ledger: KeyEvents
     readiness: ReadinessChecks
     threads: anyio.CapacityLimiter
     turns: Turns
@@ -145,7 +145,7 @@ def _google(settings: Settings) -> Iterator[_Google]:
 
 def _services(standing: Standing, google: _Google, dagster: DagsterClient) -> Services:
     settings, index, clock = standing.settings, standing.index, standing.clock
-    tenants, ledger = Tenants(google.bigquery), KeyLedger(google.bigquery)
+    tenants, ledger = Tenants(google.bigquery), KeyEvents(google.bigquery)
     source = LedgerOnceBootstrapped(ledger)
     return Services(
         settings=settings,

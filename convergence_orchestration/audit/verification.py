@@ -100,7 +100,9 @@ class Verification:
                 f"the rows before {row.sequence} are not there.",
             )
         elif row.previous_hash is not None:
-            self._find(Wrong.REMOVED, row, f"Row 1 of {row.writer_id} names a row before it, which is not there.")
+            self._find(
+                Wrong.REMOVED, row, f"Row 1 of {row.writer_id} names a row before it, which is not there."
+            )
         self._check_alone(row)
 
     def _follow(self, chain: _Chain, row: ChainedRow) -> None:
@@ -110,7 +112,9 @@ class Verification:
             return
         if row.sequence == last.sequence:
             self._find(
-                Wrong.TWO_ROWS, row, f"Two different rows of {row.writer_id} say that they are row {row.sequence}."
+                Wrong.TWO_ROWS,
+                row,
+                f"Two different rows of {row.writer_id} say that they are row {row.sequence}.",
             )
         elif row.sequence != last.sequence + 1:
             first, final = last.sequence + 1, row.sequence - 1
@@ -128,7 +132,9 @@ class Verification:
     def _check_alone(self, row: ChainedRow) -> None:
         if row_hash(row) != row.row_hash:
             self._find(
-                Wrong.CHANGED, row, f"Row {row.sequence} of {row.writer_id} was changed: its hash does not fit it."
+                Wrong.CHANGED,
+                row,
+                f"Row {row.sequence} of {row.writer_id} was changed: its hash does not fit it.",
             )
         if row.event_id != f"{row.writer_id}.{row.sequence}":
             self._find(
@@ -149,13 +155,17 @@ class Verification:
         missed = self._anchors.pop(last.writer_id, {})
         self._miss(last.writer_id, missed, f"{last.writer_id} ends with row {last.sequence}")
         if last.action != CLOSED:
-            self.notes.append(f"{last.writer_id} ended without closing, or still writes: row {last.sequence}.")
+            self.notes.append(
+                f"{last.writer_id} ended without closing, or still writes: row {last.sequence}."
+            )
 
     def _miss(self, writer_id: str, anchors: dict[int, list[Anchor]], but: str) -> None:
         """What was anchored and is in no row; rows between two others are told as missing already."""
         for sequence in sorted(anchors):
             for anchor in anchors[sequence]:
-                sentence = f"Row {sequence} of {writer_id} was there when {anchor.recorded_by} began, but {but}."
+                sentence = (
+                    f"Row {sequence} of {writer_id} was there when {anchor.recorded_by} began, but {but}."
+                )
                 self.findings.append(Finding(Wrong.NOT_AS_ANCHORED, writer_id, sequence, sentence))
 
     def _find(self, wrong: Wrong, row: ChainedRow, sentence: str) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from pydantic import SecretStr
 
+from convergence_orchestration.audit.model import AuditSink
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.kms import Kms
@@ -28,7 +29,14 @@ class Delivered:
 
 
 def deliver(
-    bigquery: BigQuery, kms: Kms, key_id: KeyId, *, actor: str, now: datetime, request_id: str | None = None
+    bigquery: BigQuery,
+    kms: Kms,
+    key_id: KeyId,
+    *,
+    actor: str,
+    now: datetime,
+    audit: AuditSink,
+    request_id: str | None = None,
 ) -> Delivered:
     """Hand over the key and wipe its sealed copy.
 
@@ -37,7 +45,7 @@ def deliver(
             expired), INVALID_ARGUMENT (the stored copy is not what was sealed for this tenant and key).
         TransientError: as BigQuery and KMS say; the copy is still there and the same call may be made again.
     """
-    ledger, store = KeyLedger(bigquery), SealedKeys(bigquery)
+    ledger, store = KeyLedger(bigquery, audit), SealedKeys(bigquery)
     record = _accepted(ledger.get(key_id), key_id, now)
     sealed = store.get(key_id)
     if sealed is None:

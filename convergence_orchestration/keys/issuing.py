@@ -10,6 +10,7 @@ from pathlib import Path
 
 from google.cloud.bigquery import ScalarQueryParameter
 
+from convergence_orchestration.audit.model import AuditSink
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.kms import Kms
@@ -46,7 +47,7 @@ class NewKey:
     run_id: str | None = None
 
 
-def issue(bigquery: BigQuery, kms: Kms, asked: NewKey, now: datetime) -> KeyRecord:
+def issue(bigquery: BigQuery, kms: Kms, asked: NewKey, now: datetime, *, audit: AuditSink) -> KeyRecord:
     """Issue the key, or finish what an earlier try of the same key id began; its record.
 
     Raises:
@@ -54,7 +55,7 @@ def issue(bigquery: BigQuery, kms: Kms, asked: NewKey, now: datetime) -> KeyReco
             details), INVALID_ARGUMENT (the key id is another tenant's).
         TransientError: as BigQuery and KMS say; the same call continues.
     """
-    ledger = KeyLedger(bigquery)
+    ledger = KeyLedger(bigquery, audit)
     issued = ledger.get(asked.key_id)
     if issued is not None:
         return _of_the_same_tenant(issued, asked.tenant_id)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from pydantic import Field
 
+from convergence_orchestration.audit.trail import AuditTrail
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.gcp.resources import BigQueryConnection, KmsConnection, reported_failures
 from convergence_orchestration.keys.issuing import NewKey, issue
@@ -68,11 +69,15 @@ class RevokeConfig(dg.Config):
     retry_policy=_RETRIES,
 )
 def issue_key(
-    context: dg.OpExecutionContext, config: IssueConfig, bigquery: BigQueryConnection, kms: KmsConnection
+    context: dg.OpExecutionContext,
+    config: IssueConfig,
+    bigquery: BigQueryConnection,
+    kms: KmsConnection,
+    audit: dg.ResourceParam[AuditTrail],
 ) -> None:
     """One try at issuing one key."""
     with reported_failures():
-        record = issue(bigquery.bigquery(), kms.kms(), _new_key(context, config), _now())
+        record = issue(bigquery.bigquery(), kms.kms(), _new_key(context, config), _now(), audit=audit)
     fetch = f"convergence key reveal {record.key_id}"
     context.log.info("Fetch the key once with `%s`.", fetch)
     context.add_output_metadata(
@@ -87,7 +92,12 @@ def issue_key(
 
 
 @dg.op(description="Records that a key is revoked and wipes its sealed copy.", retry_policy=_RETRIES)
-def revoke_key(context: dg.OpExecutionContext, config: RevokeConfig, bigquery: BigQueryConnection) -> None:
+def revoke_key(
+    context: dg.OpExecutionContext,
+    config: RevokeConfig,
+    bigquery: BigQueryConnection,
+    audit: dg.ResourceParam[AuditTrail],
+) -> None:
     """One try at revoking one key."""
     asked = Revocation(
         key=config.key,
@@ -97,7 +107,7 @@ def revoke_key(context: dg.OpExecutionContext, config: RevokeConfig, bigquery: B
         run_id=context.run_id,
     )
     with reported_failures():
-        record = revoke(bigquery.bigquery(), asked, _now())
+        record = revoke(bigquery.bigquery(), asked, _now(), audit=audit)
     context.add_output_metadata(
         {
             "key_id": record.key_id,
@@ -110,7 +120,6 @@ def revoke_key(context: dg.OpExecutionContext, config: RevokeConfig, bigquery: B
 @dg.job(
     name="issue_tenant_key",
     description="Issues a key for a tenant. Afterwards fetch it, once, with `convergence key reveal KEY_ID`.",
-    executor_def=dg.in_process_executor,
 )
 def issue_tenant_key() -> None:
     """The one op, so that it can be launched by name."""
@@ -120,7 +129,6 @@ def issue_tenant_key() -> None:
 @dg.job(
     name="revoke_tenant_key",
     description="Revokes a tenant's key for good; every API process refuses it within seconds.",
-    executor_def=dg.in_process_executor,
 )
 def revoke_tenant_key() -> None:
     """The one op, so that it can be launched by name."""

@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from convergence_orchestration.audit.model import AuditSink
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.gcp.bigquery import BigQuery
-from convergence_orchestration.keys.ledger import KeyLedger
+from convergence_orchestration.keys.ledger import KeyEvents, KeyLedger
 from convergence_orchestration.keys.model import (
     KEY_HASH_PATTERN,
     KEY_ID_PATTERN,
@@ -30,13 +31,13 @@ class Revocation:
     run_id: str | None = None
 
 
-def revoke(bigquery: BigQuery, asked: Revocation, now: datetime) -> KeyRecord:
+def revoke(bigquery: BigQuery, asked: Revocation, now: datetime, *, audit: AuditSink) -> KeyRecord:
     """Revoke the key for good; one that is revoked already stays as it is. Its record.
 
     Raises:
         PermanentError: INVALID_ARGUMENT (neither a key id nor a hash), KEY_NOT_FOUND.
     """
-    ledger = KeyLedger(bigquery)
+    ledger = KeyLedger(bigquery, audit)
     record = find(ledger, asked.key)
     if record.revoked_at is None:
         ledger.append(_event(record, asked, now))
@@ -54,15 +55,16 @@ def revoke_all(
     request_id: str,
     run_id: str,
     now: datetime,
+    audit: AuditSink,
 ) -> list[KeyId]:
     """Revoke every key of the tenant that is accepted now; their ids, none if there is none."""
-    accepted = KeyLedger(bigquery).active_for(tenant_id, now)
+    accepted = KeyEvents(bigquery).active_for(tenant_id, now)
     for record in accepted:
-        revoke(bigquery, Revocation(record.key_id, actor, reason, request_id, run_id), now)
+        revoke(bigquery, Revocation(record.key_id, actor, reason, request_id, run_id), now, audit=audit)
     return [record.key_id for record in accepted]
 
 
-def find(ledger: KeyLedger, key: str) -> KeyRecord:
+def find(ledger: KeyEvents, key: str) -> KeyRecord:
     """The key of this id or SHA-256 in hexadecimal.
 
     Raises:

@@ -74,7 +74,6 @@ def migrate_central(
     name="migrate_central_tables",
     description="Brings the tables of the dataset `tenants` up to the catalogue's version: new columns, wider types. "
     "Shows what it would do unless dry_run is set to false; destroys nothing.",
-    executor_def=dg.in_process_executor,
 )
 def migrate_central_job() -> None:
     """The one op, so that it can be launched by name."""

@@ -6,6 +6,7 @@ What belongs here: what a run does about the requests of its config, with our ow
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from convergence_orchestration.errors import ConvergenceError
@@ -28,8 +29,10 @@ from convergence_orchestration.tenancy.requests import TenantRequests
 from convergence_orchestration.warehouse.catalogue import tenant_tables
 from convergence_orchestration.warehouse.model import tenant_dataset
 from convergence_orchestration_tests.api.dagster_standin import Launch, Materializations, materialized
+from convergence_orchestration_tests.keys.builders import AUDIT
 
 JOB = "fulfil_tenant_requests"
+_REVOKE = partial(revoke_all, audit=AUDIT)
 
 
 class _Materializing:
@@ -57,7 +60,7 @@ class Fulfilling:
         witness = _Materializing()
         fulfilment = Fulfilment(
             bigquery=self.bigquery,
-            changes=Changes(self.bigquery, revoke_all, launch.run_id),
+            changes=Changes(self.bigquery, _REVOKE, launch.run_id),
             limits=Limits(),
             witness=witness,
             run_id=launch.run_id,
@@ -80,7 +83,7 @@ class Fulfilling:
             Tenants(self.bigquery).activate_profiles(new)
         for each in to_do:
             if not isinstance(each.parameters, NewTenant):
-                Changes(self.bigquery, revoke_all, launch.run_id).carry_out(each, datetime.now(UTC))
+                Changes(self.bigquery, _REVOKE, launch.run_id).carry_out(each, datetime.now(UTC))
         running = [event_of(each, RequestState.RUNNING, launch) for each in to_do]
         done = [event_of(each, RequestState.DONE, launch) for each in to_do]
         if to_do:

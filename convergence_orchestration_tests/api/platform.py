@@ -27,6 +27,7 @@ from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.clients import bigquery_client, kms_client
 from convergence_orchestration.gcp.kms import Kms
 from convergence_orchestration.keys.issuing import NewKey, issue
+from convergence_orchestration.keys.ledger import KeyLedger
 from convergence_orchestration.keys.model import (
     KeyEvent,
     KeyEventKind,
@@ -51,6 +52,7 @@ from convergence_orchestration_tests.api.dagster_standin import (
     materialized,
 )
 from convergence_orchestration_tests.api.fulfilling import JOB, Fulfilling
+from convergence_orchestration_tests.keys.builders import AUDIT
 
 ADMIN_KEY = "admin_for_the_tests_alone"
 PATIENCE = 60
@@ -152,7 +154,7 @@ class Api:
             key_hash=hash_of(key.get_secret_value()),
             **fields,
         )
-        self.services.ledger.append(event)
+        KeyLedger(self.services.bigquery, AUDIT).append(event)
         self.services.follower.note(event)
         return {
             "api_key": key.get_secret_value(),
@@ -235,7 +237,7 @@ class ControlPlane:
             request_id=launch.tags["convergence/request_id"],
             run_id=launch.run_id,
         )
-        issue(self.bigquery, self.kms, asked, now)
+        issue(self.bigquery, self.kms, asked, now, audit=AUDIT)
         return []
 
     def revoke(self, launch: Launch) -> Materializations:
@@ -243,7 +245,7 @@ class ControlPlane:
         asked = Revocation(
             config["key"], launch.tags["convergence/actor"], config["reason"], run_id=launch.run_id
         )
-        revoke(self.bigquery, asked, datetime.now(UTC))
+        revoke(self.bigquery, asked, datetime.now(UTC), audit=AUDIT)
         return []
 
     def jobs(self) -> dict[str, Callable[[Launch], Materializations]]:

@@ -35,7 +35,9 @@ def entry(action: str = "tenant.create", **fields: object) -> AuditEntry:
 
 def chain(writer_id: str, *actions: str, anchors: Iterable[Head] = ()) -> list[ChainedRow]:
     """A writer's rows: its opening with these anchors, and one row for each action."""
-    opening = entry(OPENED, details={ANCHORS: [[each.writer_id, each.sequence, each.row_hash] for each in anchors]})
+    opening = entry(
+        OPENED, details={ANCHORS: [[each.writer_id, each.sequence, each.row_hash] for each in anchors]}
+    )
     rows: list[ChainedRow] = []
     for number, each in enumerate([opening, *(entry(action) for action in actions)]):
         after = head_at(rows[-1]) if rows else None
@@ -89,8 +91,11 @@ class ListedTable:
         assert "audit_log" in sql
         assert params
         return [
-            {"writer_id": head.writer_id, "sequence": head.sequence, "row_hash": head.row_hash} for head in self.heads
+            {"writer_id": head.writer_id, "sequence": head.sequence, "row_hash": head.row_hash}
+            for head in self.heads
         ]
 
     def stored(self) -> list[ChainedRow]:
-        return [ChainedRow(**{name: row.get(name) for name in ChainedRow.__match_args__}) for row in self.rows]  # type: ignore[arg-type] # as BigQuery gives it
+        return [
+            ChainedRow(**{name: row.get(name) for name in ChainedRow.__match_args__}) for row in self.rows
+        ]  # type: ignore[arg-type] # as BigQuery gives it

@@ -15,7 +15,14 @@ from convergence_orchestration_tests.audit.builders import T0, chain, entry
 
 def test_the_hash_can_be_computed_from_the_documented_text_alone() -> None:
     row = chained(
-        entry("key.reveal", tenant_id=None, target=None, error_code=ErrorCode.FORBIDDEN, status_code=403, path="/a\"b/ü"),
+        entry(
+            "key.reveal",
+            tenant_id=None,
+            target=None,
+            error_code=ErrorCode.FORBIDDEN,
+            status_code=403,
+            path='/a"b/ü',
+        ),
         "api:host:1:aa",
         None,
         Environment.DEVELOPMENT,

@@ -73,7 +73,9 @@ def test_what_is_read_back_verifies_and_each_head_is_anchored_once(warehouse: Bi
         ("w1", "key.issue"),
         ("w1", CLOSED),
     ]
-    anchored = [(anchor.head.writer_id, anchor.head.sequence, anchor.recorded_by) for anchor in anchors_of(rows)]
+    anchored = [
+        (anchor.head.writer_id, anchor.head.sequence, anchor.recorded_by) for anchor in anchors_of(rows)
+    ]
     assert anchored == [("w1", 3, "w2"), ("w2", 3, "w3")]
     found = verified(log)
     assert (found.findings, found.notes, found.rows, found.writers) == ([], [], 9, 3)
@@ -100,13 +102,20 @@ def test_a_page_is_filtered_ordered_and_continued(warehouse: BigQuery) -> None:
         "v.1",
     ]
     since, until = T0 + timedelta(seconds=1), T0 + timedelta(seconds=3)
-    assert [row.event_id for row in log.page(9, AuditFilter(since=since, until=until))] == ["w.3", "v.3", "w.2", "v.2"]
+    assert [row.event_id for row in log.page(9, AuditFilter(since=since, until=until))] == [
+        "w.3",
+        "v.3",
+        "w.2",
+        "v.2",
+    ]
     wanted = AuditFilter("acme", "alice", "action 1", Outcome.SUCCEEDED)
     assert [row.event_id for row in log.page(9, wanted)] == ["w.3"]
     assert log.page(9, AuditFilter("globex")) == []
 
 
-def test_a_lost_answer_and_a_refusal_leave_the_chain_whole(warehouse: BigQuery, local_bigquery: Emulator) -> None:
+def test_a_lost_answer_and_a_refusal_leave_the_chain_whole(
+    warehouse: BigQuery, local_bigquery: Emulator
+) -> None:
     impatient = BigQuery(warehouse.client, total_seconds=0.5)
     writer = writer_in(impatient, "w")
     writer.append(entry("before"))
@@ -144,7 +153,9 @@ def test_a_recreated_table_says_which_rows_are_not_there(warehouse: BigQuery, se
     assert "the rows before 3 are not there" in finding.sentence
 
 
-def test_a_killed_writer_leaves_a_whole_chain_that_nobody_closed(warehouse: BigQuery, settings: Settings) -> None:
+def test_a_killed_writer_leaves_a_whole_chain_that_nobody_closed(
+    warehouse: BigQuery, settings: Settings
+) -> None:
     host = str(settings.bigquery_emulator_host)
     command = [sys.executable, "-c", KILLED, settings.gcp_project_id, host, "killed"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as child:

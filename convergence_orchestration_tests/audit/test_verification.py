@@ -109,7 +109,9 @@ def test_a_chain_that_was_written_anew_is_not_as_anchored() -> None:
     assert wrong(*anew, *closed_chain("w2", anchors=[anchor])) == [(Wrong.NOT_AS_ANCHORED, 5)]
 
 
-@pytest.mark.parametrize("details", [None, "{}", "not json", '{"anchors": 7}', '{"anchors": [["w", "x", 1]]}', "[]"])
+@pytest.mark.parametrize(
+    "details", [None, "{}", "not json", '{"anchors": 7}', '{"anchors": [["w", "x", 1]]}', "[]"]
+)
 def test_an_opening_that_cannot_be_read_anchors_nothing_and_was_changed(details: str | None) -> None:
     rows = chain("w", "a")
     rows[0] = replace(rows[0], details=details)
@@ -141,8 +143,12 @@ def test_any_single_change_in_the_middle_is_found(place: int, how: str, others: 
         rows[place] = forged(rows[place], actor="mallory")
     else:
         one, other = rows[place], rows[place + 1]
-        rows[place] = forged(other, sequence=one.sequence, previous_hash=one.previous_hash, event_id=one.event_id)
-        rows[place + 1] = forged(one, sequence=other.sequence, previous_hash=rows[place].row_hash, event_id=other.event_id)
+        rows[place] = forged(
+            other, sequence=one.sequence, previous_hash=one.previous_hash, event_id=one.event_id
+        )
+        rows[place + 1] = forged(
+            one, sequence=other.sequence, previous_hash=rows[place].row_hash, event_id=other.event_id
+        )
 
     findings = verify([*rows, *untouched])
 

@@ -49,7 +49,9 @@ def test_the_first_entry_opens_the_chain_in_the_same_append_and_the_end_closes_i
 
 
 @pytest.mark.parametrize("is_stored", [True, False])
-def test_an_append_in_doubt_fails_its_caller_and_is_repeated_before_anything_newer(*, is_stored: bool) -> None:
+def test_an_append_in_doubt_fails_its_caller_and_is_repeated_before_anything_newer(
+    *, is_stored: bool
+) -> None:
     table = ListedTable(failures=[None, (LOST, is_stored), (LOST, is_stored)])
     writer = writer_to(table)
     writer.append(entry("a"))

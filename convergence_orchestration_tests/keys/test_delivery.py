@@ -8,7 +8,7 @@ from convergence_orchestration.gcp.clients import bigquery_client
 from convergence_orchestration.gcp.kms import Kms
 from convergence_orchestration.keys.delivery import Delivered, deliver
 from convergence_orchestration.keys.issuing import issue
-from convergence_orchestration.keys.ledger import KeyLedger
+from convergence_orchestration.keys.ledger import KeyEvents
 from convergence_orchestration.keys.model import KeyEventKind, KeyId, new_key_id
 from convergence_orchestration.keys.revoking import Revocation, revoke
 from convergence_orchestration.keys.sealed_store import SealedKey, SealedKeys
@@ -16,18 +16,20 @@ from convergence_orchestration.keys.sealing import seal
 from convergence_orchestration.keys.token import generate_tenant_key, hash_of, is_well_formed
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.model import TenantId
-from convergence_orchestration_tests.keys.builders import DEVELOPMENT, T0, new_key, seconds
+from convergence_orchestration_tests.keys.builders import AUDIT, DEVELOPMENT, T0, new_key, seconds
 from convergence_orchestration_tests.tenancy.dying import DyingBigQuery, KilledError
 
 
 @pytest.fixture
 def issued_id(bigquery: BigQuery, kms: Kms, tenant_id: TenantId, key_id: KeyId) -> KeyId:
     """A key that was issued and not yet delivered, and ends after 100 s."""
-    return issue(bigquery, kms, new_key(key_id, tenant_id, expires=100), T0).key_id
+    return issue(bigquery, kms, new_key(key_id, tenant_id, expires=100), T0, audit=AUDIT).key_id
 
 
 def delivered(bigquery: BigQuery, kms: Kms, key_id: KeyId, at: float = 5) -> Delivered:
-    return deliver(bigquery, kms, key_id, actor="somebody", now=seconds(at), request_id="request")
+    return deliver(
+        bigquery, kms, key_id, actor="somebody", now=seconds(at), request_id="request", audit=AUDIT
+    )
 
 
 def refusal(bigquery: BigQuery, kms: Kms, key_id: KeyId, at: float = 5) -> ErrorCode:
@@ -42,7 +44,7 @@ def test_the_key_is_handed_over_and_its_copy_wiped(bigquery: BigQuery, kms: Kms,
     assert is_well_formed(key, DEVELOPMENT)
     assert handed.record.key_hash == hash_of(key)
     assert handed.record.delivered_at == seconds(5)
-    assert KeyLedger(bigquery).get(issued_id) == handed.record
+    assert KeyEvents(bigquery).get(issued_id) == handed.record
     assert SealedKeys(bigquery).get(issued_id) is None
     assert key not in repr(handed)
 
@@ -73,7 +75,7 @@ def test_killed_before_the_copy_is_wiped_it_can_be_fetched_again_and_never_after
     if writes == 1:
         assert delivered(bigquery, kms, issued_id).record.delivered_at == seconds(5)
     assert refusal(bigquery, kms, issued_id) is ErrorCode.KEY_ALREADY_DELIVERED
-    events = [event for event in KeyLedger(bigquery).all() if event.key_id == issued_id]
+    events = [event for event in KeyEvents(bigquery).all() if event.key_id == issued_id]
     assert [event.kind for event in events].count(KeyEventKind.DELIVERED) == 1
 
 
@@ -83,7 +85,7 @@ def test_an_unknown_key_is_not_found(bigquery: BigQuery, kms: Kms, key_id: KeyId
 
 def test_an_expired_or_revoked_key_is_not_handed_over(bigquery: BigQuery, kms: Kms, issued_id: KeyId) -> None:
     assert refusal(bigquery, kms, issued_id, at=100) is ErrorCode.FAILED_PRECONDITION
-    revoke(bigquery, Revocation(issued_id, "somebody"), seconds(1))
+    revoke(bigquery, Revocation(issued_id, "somebody"), seconds(1), audit=AUDIT)
     assert refusal(bigquery, kms, issued_id) is ErrorCode.FAILED_PRECONDITION
 
 

@@ -4,17 +4,19 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
+from convergence_orchestration.audit.resources import RunTrails, audit_resources
 from convergence_orchestration.errors import ErrorCode
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.kms import Kms
-from convergence_orchestration.gcp.resources import settings_resources
+from convergence_orchestration.gcp.resources import BigQueryConnection, settings_resources
 from convergence_orchestration.keys.delivery import deliver
 from convergence_orchestration.keys.jobs import issue_tenant_key, key_jobs, revoke_tenant_key
-from convergence_orchestration.keys.ledger import KeyLedger
+from convergence_orchestration.keys.ledger import KeyEvents
 from convergence_orchestration.keys.model import ALL_SCOPES, KeyId, KeyRecord, Scope, new_key_id
 from convergence_orchestration.keys.sealed_store import SealedKeys
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.model import TenantId
+from convergence_orchestration_tests.keys.builders import AUDIT
 from convergence_orchestration_tests.tenancy.dagster_runs import (
     executed_again,
     issue_tenant_key_as_deployed,
@@ -26,7 +28,11 @@ class Platform:
     """Runs the jobs of this domain in this process against the emulators."""
 
     def __init__(self, project: Settings, instance: dg.DagsterInstance) -> None:
-        self.resources = settings_resources(project)
+        connections = settings_resources(project)
+        connection = connections["bigquery"]
+        assert isinstance(connection, BigQueryConnection)
+        trails = RunTrails(connection, project.environment)
+        self.resources: dict[str, object] = {**connections, **audit_resources(trails)}
         self.instance = instance
 
     def issue(
@@ -73,7 +79,7 @@ def failure(result: dg.ExecuteInProcessResult, op: str) -> tuple[object, str]:
 
 
 def record_of(bigquery: BigQuery, result: dg.ExecuteInProcessResult) -> KeyRecord:
-    record = KeyLedger(bigquery).get(KeyId(str(shown(result, "issue_key")["key_id"])))
+    record = KeyEvents(bigquery).get(KeyId(str(shown(result, "issue_key")["key_id"])))
     assert record is not None
     return record
 
@@ -104,7 +110,7 @@ def test_what_the_config_asks_for_is_in_the_ledger(
     assert record.key_id == key_id
     assert (record.description, record.scopes) == ("nightly import", (Scope.USAGE_READ,))
     assert record.expires_at == datetime(2099, 1, 31, tzinfo=UTC)
-    (event,) = [event for event in KeyLedger(bigquery).all() if event.key_id == key_id]
+    (event,) = [event for event in KeyEvents(bigquery).all() if event.key_id == key_id]
     assert (event.actor, event.request_id, event.run_id) == ("alice", "request-7", result.run_id)
 
 
@@ -113,7 +119,7 @@ def test_nothing_that_dagster_keeps_of_the_run_holds_the_key_or_its_hash(
 ) -> None:
     result = platform.issue({"tenant_id": tenant_id})
     record = record_of(bigquery, result)
-    handed = deliver(bigquery, kms, record.key_id, actor="somebody", now=datetime.now(UTC))
+    handed = deliver(bigquery, kms, record.key_id, actor="somebody", now=datetime.now(UTC), audit=AUDIT)
     kept = str(platform.instance.all_logs(result.run_id)) + str(
         platform.instance.get_run_by_id(result.run_id)
     )
@@ -129,7 +135,7 @@ def test_re_executing_a_run_issues_no_second_key(
     again = executed_again(issue_tenant_key_as_deployed, project, platform.instance, first.run_id)
     assert again.success
     assert again.run_id != first.run_id
-    keys = KeyLedger(bigquery).active_for(tenant_id, datetime.now(UTC))
+    keys = KeyEvents(bigquery).active_for(tenant_id, datetime.now(UTC))
     assert [record.key_id for record in keys] == [record_of(bigquery, first).key_id]
 
 
@@ -160,7 +166,7 @@ def test_a_key_is_revoked_by_its_job(
     platform.issue({"tenant_id": tenant_id, "key_id": key_id})
     result = platform.revoke({"key": key_id, "reason": "laptop lost"}, {"convergence/actor": "alice"})
     assert result.success
-    record = KeyLedger(bigquery).get(key_id)
+    record = KeyEvents(bigquery).get(key_id)
     assert record is not None
     assert record.revoked_at is not None
     assert shown(result, "revoke_key") == {

@@ -1,4 +1,5 @@
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import dagster as dg
 import pytest
@@ -30,6 +31,7 @@ from convergence_orchestration.tenancy.resources import tenancy_resources
 from convergence_orchestration.warehouse.catalogue import tenant_tables, to_bigquery
 from convergence_orchestration.warehouse.model import tenant_dataset
 from convergence_orchestration_tests.emulators import EmulatedSettings, fresh_project_id
+from convergence_orchestration_tests.keys.builders import AUDIT
 from convergence_orchestration_tests.tenancy.builders import FIRST, SECOND, event, seconds, tenant
 from convergence_orchestration_tests.tenancy.dagster_runs import (
     executed_again,
@@ -50,7 +52,7 @@ class Platform:
         self.resources: dict[str, object] = {
             "bigquery": settings_resources(project)["bigquery"],
             **tenancy_resources(project),
-            "revoke_keys": revoke_all,
+            "revoke_keys": partial(revoke_all, audit=AUDIT),
         }
         self.instance = instance
 
