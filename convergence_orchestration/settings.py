@@ -5,6 +5,7 @@ source of configuration. `load_settings` is the only way in; a `.env` file in th
 """
 
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import Annotated, Literal, Self
 
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -139,6 +140,10 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Origins that browsers may call from, separated by commas."
     )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas.",
+    )
     key_index_refresh_seconds: float = Field(
         default=2, gt=0, le=60, description="Seconds between two looks at the key ledger."
     )
@@ -152,11 +157,21 @@ class Settings(BaseSettings):
         default=30, gt=0, description="Age in seconds of the tenants' states past which tenants get 503."
     )
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            try:
+                ip_network(each)
+            except ValueError:
+                raise ValueError("each must be an address or a network, for example 10.0.0.0/8") from None
         return value
 
     @field_validator("log_level", mode="before")

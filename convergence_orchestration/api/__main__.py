@@ -20,6 +20,7 @@ def main() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # TRUSTED_PROXIES says whose to believe, and then only for the audit log
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
 

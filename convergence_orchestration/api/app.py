@@ -22,6 +22,7 @@ from convergence_orchestration.api.metrics import Metrics
 from convergence_orchestration.api.rate_limits import RateLimits
 from convergence_orchestration.api.routes import (
     api_keys,
+    audit,
     bootstrap,
     health,
     me,
@@ -119,6 +120,7 @@ def _assembled(settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
         api_keys,
         me,
         pipeline_runs,
+        audit,
     ):
         app.include_router(routes.router)
     return app

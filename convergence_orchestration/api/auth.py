@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from starlette.responses import Response
 
+from convergence_orchestration.api.auditing import answered_and_audited, refusals_noted
 from convergence_orchestration.api.context import context_of
 from convergence_orchestration.api.services import Services, services_of
 from convergence_orchestration.api.statuses import STATUS
@@ -51,15 +52,16 @@ tenant_key_header = Security(
 
 
 class AdministratorRoute(APIRoute):
-    """A route for administrators; `administrator_of(request)` names the caller."""
+    """A route for administrators, of which each call is audited; `administrator_of(request)` names the caller."""
 
     def get_route_handler(self) -> Handler:
         """FastAPI's handler behind the check of X-Admin-Key."""
-        answer = super().get_route_handler()
+        answer, name = super().get_route_handler(), self.name
 
         async def answer_administrator(request: Request) -> Response:
-            request.state.administrator = await _administrator(request, services_of(request))
-            return await answer(request)
+            async with refusals_noted(name, request):
+                request.state.administrator = await _administrator(request, services_of(request))
+            return await answered_and_audited(name, request, request.state.administrator, answer)
 
         return answer_administrator
 

@@ -55,6 +55,7 @@ async def hand_over(services: Services, key_id: KeyId, actor: str, request_id: s
             actor=actor,
             now=services.clock(),
             request_id=request_id,
+            audit=services.audit.trail,
         )
     except TransientError as error:
         error.details["key_id"] = key_id

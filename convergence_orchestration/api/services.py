@@ -16,6 +16,7 @@ import httpx
 from fastapi import Request
 
 from convergence_orchestration.api.admin_access import AdminAccess
+from convergence_orchestration.api.audit_writing import ApiAudit
 from convergence_orchestration.api.dagster_client import DagsterClient
 from convergence_orchestration.api.key_source import LedgerOnceBootstrapped
 from convergence_orchestration.api.metrics import Metrics
@@ -72,6 +73,7 @@ class Services:
     tenants: Tenants
     requests: TenantRequests
     ledger: KeyEvents
+    audit: ApiAudit
     readiness: ReadinessChecks
     threads: anyio.CapacityLimiter
     turns: Turns
@@ -112,11 +114,13 @@ async def opened(standing: Standing) -> AsyncIterator[Services]:
             followers: tuple[Follower, ...] = (services.follower, services.tenant_follower)
             for follower in followers:
                 follower.start()
+            services.audit.start()
             try:
                 yield services
             finally:
                 for follower in followers:
                     await anyio.to_thread.run_sync(follower.stop)
+                await anyio.to_thread.run_sync(services.audit.stop)
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,7 @@ def _services(standing: Standing, google: _Google, dagster: DagsterClient) -> Se
         tenants=tenants,
         requests=TenantRequests(google.bigquery),
         ledger=ledger,
+        audit=ApiAudit(google.bigquery.client, settings.environment, clock),
         readiness=ReadinessChecks(settings, index, standing.tenant_index, dagster, google.bigquery, clock),
         threads=anyio.CapacityLimiter(GOOGLE_CALLS_AT_ONCE),
         turns=Turns(),

@@ -1,8 +1,8 @@
-"""How rows are chained: what exactly is hashed, so that an auditor can compute it without this program.
+r"""How rows are chained: what exactly is hashed, so that an auditor can compute it without this program.
 
 The hash of a row is the SHA-256, in lower-case hexadecimal, of the UTF-8 text of one JSON object. It has every column of
 the row that is not NULL, `previous_hash` included and `row_hash` left out. Its names are in ascending order of their code
-points, there is no white space between its tokens, texts are written as JSON texts in which only `"`, `\\` and control
+points, there is no white space between its tokens, texts are written as JSON texts in which only `"`, `\` and control
 characters are escaped, numbers as decimal integers, and `recorded_at` as a text `2026-11-23T08:15:00.000000Z` with six
 digits behind the point. `previous_hash` is the `row_hash` of the row of the same writer whose sequence is one less; the
 row with sequence 1 has none. A column that a later version adds is NULL in older rows and changes no hash of theirs.

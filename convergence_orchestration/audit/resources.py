@@ -111,7 +111,7 @@ def audited_executor(trails: RunTrails) -> dg.ExecutorDefinition:
 
     return dg.ExecutorDefinition(
         name=EXECUTOR,
-        config_schema=inner.config_schema,
+        config_schema=inner.config_schema.as_field(),  # its own, whatever it is
         executor_creation_fn=made,
         description="One process for all steps; the run is recorded in the audit log before it begins and when it ends.",
     )

@@ -46,7 +46,7 @@ def revoke(bigquery: BigQuery, asked: Revocation, now: datetime, *, audit: Audit
     return record
 
 
-def revoke_all(
+def revoke_all(  # noqa: PLR0913 `tenancy.changes.KeyRevoker` and what records it
     bigquery: BigQuery,
     tenant_id: TenantId,
     *,

@@ -1,8 +1,9 @@
 """Entries and chains for tests, and a BigQuery whose appends fail as told."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from convergence_orchestration.audit.chain import chained, head_at, row_hash
 from convergence_orchestration.audit.model import (
@@ -96,6 +97,6 @@ class ListedTable:
         ]
 
     def stored(self) -> list[ChainedRow]:
-        return [
-            ChainedRow(**{name: row.get(name) for name in ChainedRow.__match_args__}) for row in self.rows
-        ]  # type: ignore[arg-type] # as BigQuery gives it
+        names = [each.name for each in fields(ChainedRow)]
+        found: list[dict[str, Any]] = [{name: row.get(name) for name in names} for row in self.rows]
+        return [ChainedRow(**row) for row in found]
