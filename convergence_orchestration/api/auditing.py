@@ -136,11 +136,12 @@ class _Call:
         return "Send the same call again in a few seconds, with the same Idempotency-Key if it had one: it was perhaps done."
 
     async def _ids_in_body(self) -> dict[str, str]:
-        """The tenant that the body names; a body that cannot be read is refused by the call itself, in its own words."""
+        """The tenant that the body names. The framework keeps the body for the call; one that is too long ends it here."""
         try:
             found = ids_in_json(await self.request.body())
-        except HTTPException:
-            return {}
+        except HTTPException as error:
+            await self.end(error.status_code, code_of_framework(error), {})
+            raise
         return {name: value for name, value in found.items() if name == "tenant_id"}
 
     def ids_of(self, error: Exception) -> dict[str, str]:

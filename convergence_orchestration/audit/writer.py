@@ -185,7 +185,7 @@ def _at(entry: AuditEntry, now: datetime) -> AuditEntry:
 def _not_written(error: BaseException) -> TransientError:
     failure = TransientError(
         ErrorCode.UNAVAILABLE,
-        "Try again in a few seconds: the audit row could not be written, and nothing is done without one.",
+        "Try again in a few seconds: the audit row could not be written, and nothing counts as done without one.",
     )
     failure.__cause__ = error
     return failure

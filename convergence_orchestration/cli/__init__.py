@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from convergence_orchestration.cli import (
+    audit,
     demo,
     lifecycle,
     log_lines,
@@ -61,6 +62,7 @@ for name, act in _TENANT_COMMANDS.items():
     tenant.command(name)(act)
 app.add_typer(tenant, name="tenant")
 app.add_typer(tenant_keys.app, name="key")
+app.add_typer(audit.app, name="audit")
 
 
 def _print_version(is_wanted: bool) -> None:  # noqa: FBT001 Typer's callback
