@@ -34,7 +34,8 @@ _TOTAL_SECONDS = 10.0  # a call that cannot be recorded fails after it
 _AT_ONCE = 300
 _PAUSE_SECONDS = 1.0
 _PAUSE_AFTER_FAILURE_SECONDS = 5.0
-_STOP_SECONDS = 5.0
+_STOP_SECONDS = 3.0
+_CLOSE_SECONDS = 3.0
 _log = logger(__name__)
 
 
@@ -66,9 +67,11 @@ class ApiAudit:
         self.later.start()
 
     def stop(self) -> None:
-        """Write what still waits, if that goes quickly, and close the chain."""
+        """Write what still waits and close the chain, if that goes quickly: a process that ends is killed soon."""
         self.later.stop()
-        self.trail.writer.close()
+        closing = Thread(target=self.trail.writer.close, name="the audit log's end", daemon=True)
+        closing.start()
+        closing.join(_CLOSE_SECONDS)
 
 
 class LaterRows:
