@@ -32,6 +32,9 @@ from convergence_orchestration.api.services import Services, services_of
 from convergence_orchestration.api.statuses import STATUS
 from convergence_orchestration.audit.model import Actor, ActorKind, AuditEntry, Outcome
 from convergence_orchestration.errors import ConvergenceError, ErrorCode, PermanentError, TransientError
+from convergence_orchestration.logs import logger
+
+_log = logger(__name__)
 
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 """Methods of calls that change something: these are recorded before they begin as well."""
@@ -104,12 +107,12 @@ class _Call:
             await self.services.audit.record(attempted)
         except PermanentError as error:
             if error.code is not ErrorCode.NOT_FOUND:
-                raise _not_recorded("Send it again in a few seconds: nothing was done.") from error
+                raise _not_recorded("Send it again in a few seconds: nothing was done.", error) from error
             if not self.is_bootstrap:
                 raise _not_bootstrapped() from error
             self.held = (attempted,)
         except TransientError as error:
-            raise _not_recorded("Send it again in a few seconds: nothing was done.") from error
+            raise _not_recorded("Send it again in a few seconds: nothing was done.", error) from error
 
     async def end(self, status: int, code: ErrorCode | None, ids: dict[str, str]) -> None:
         """Record how it ended, before anybody is told."""
@@ -118,12 +121,12 @@ class _Call:
             await self.services.audit.record(*self.held, ended)
         except ConvergenceError as error:
             if error.code is not ErrorCode.NOT_FOUND:
-                raise _not_recorded(self._what_to_do()) from error
+                raise _not_recorded(self._what_to_do(), error) from error
             self._end_without_a_log(replace(ended, recorded_at=self.services.clock()), error)
 
     def _end_without_a_log(self, ended: AuditEntry, error: ConvergenceError) -> None:
         if self.is_bootstrap and ended.status_code == HTTPStatus.OK:
-            raise _not_recorded(self._what_to_do()) from error
+            raise _not_recorded(self._what_to_do(), error) from error
         if self.is_bootstrap:  # its run goes on, or it failed: its rows are written as soon as there is a log
             for entry in (*self.held, ended):
                 self.services.audit.later.note(entry)
@@ -194,10 +197,14 @@ def _status_of(error: Exception) -> tuple[int, ErrorCode]:
     return STATUS[code], code
 
 
-def _not_recorded(what_to_do: str) -> TransientError:
+def _not_recorded(what_to_do: str, error: ConvergenceError) -> TransientError:
+    """The answer; what kept the row from being written is told by its code, and in full in the log."""
+    cause = error.__cause__ if isinstance(error.__cause__, ConvergenceError) else error
+    _log.error("The audit log could not be written.", code=str(cause.code), reason=cause.message)
     return TransientError(
         ErrorCode.UNAVAILABLE,
         f"{what_to_do} The audit log could not be written, and no call is answered without its row there.",
+        {"cause": str(cause.code)},
     )
 
 

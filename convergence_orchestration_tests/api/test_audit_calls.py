@@ -167,6 +167,7 @@ def test_nothing_happens_without_the_row_before_it(impatient: Api, local_bigquer
 
     error = assert_is_error(answer, 503, "unavailable")
     assert error["message"].startswith("Send it again in a few seconds: nothing was done.")
+    assert error["details"] == {"cause": "unavailable"}
     assert answer.headers["Retry-After"]
     assert api.dagster.launches == []
     assert api.services.tenants.get(tenant_id) is None  # type: ignore[arg-type] # a plain text will do
