@@ -67,8 +67,9 @@ class LedgerFollower(Follower):
     def note(self, event: KeyEvent) -> None:
         """Apply an event of this process at once, before the ledger shows it."""
         with self._changing:
-            if self._known.add([event]) and self._looked_at is not None:
-                self._index.swap(self._known.records(), self._looked_at)
+            changed = self._known.add([event])
+            if changed and self._looked_at is not None:
+                self._index.update(changed, self._looked_at)
 
     def refresh(self) -> None:
         """One look at the ledger.
@@ -85,10 +86,11 @@ class LedgerFollower(Follower):
                 # an event noted a moment ago may not be visible yet; an old one that is gone was restored away
                 self._known = _Known([*self._known.since(began - self._overlap), *events])
                 self._rebuilt_at = began
-            elif not self._known.add(events):
+                self._index.swap(self._known.records(), began)
+            elif changed := self._known.add(events):
+                self._index.update(changed, began)
+            else:
                 self._index.confirm(began)
-                return
-            self._index.swap(self._known.records(), began)
 
     def _is_rebuild_due(self, now: datetime) -> bool:
         return self._rebuilt_at is None or now - self._rebuilt_at >= self._rebuild_every
@@ -105,19 +107,17 @@ class _Known:
         self._records: dict[KeyId, KeyRecord] = {}
         self.add(events)
 
-    def add(self, events: Iterable[KeyEvent]) -> bool:
-        """Take in what is new of `events`; True if anything was."""
+    def add(self, events: Iterable[KeyEvent]) -> list[KeyRecord]:
+        """Take in what is new of `events`; the records of the keys that it concerns."""
         changed: set[KeyId] = set()
         for event in events:
             of_key = self._events.setdefault(event.key_id, {})
             if event.event_id not in of_key:
                 of_key[event.event_id] = event
                 changed.add(event.key_id)
-        for key_id in changed:
-            record = record_of(self._events[key_id].values())
-            if record is not None:
-                self._records[key_id] = record
-        return bool(changed)
+        records = [record for key_id in changed if (record := record_of(self._events[key_id].values()))]
+        self._records.update((record.key_id, record) for record in records)
+        return records
 
     def since(self, instant: datetime) -> list[KeyEvent]:
         """The events recorded at or after `instant`."""
