@@ -3,6 +3,7 @@
 import uvicorn
 
 from convergence_orchestration.api.app import create_app
+from convergence_orchestration.api.header_limit import LimitedHead
 from convergence_orchestration.settings import Settings
 
 GRACE_SECONDS = 8
@@ -17,6 +18,8 @@ def main() -> None:
         app,
         host=settings.api_host,
         port=settings.api_port,
+        http=LimitedHead,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -4,6 +4,7 @@ What belongs here: putting them together. Nothing is asked of any of them before
 waits for none: what cannot be reached is told by /health/ready.
 """
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from convergence_orchestration.gcp.secrets import Secrets
 from convergence_orchestration.keys.follower import LedgerFollower
 from convergence_orchestration.keys.index import KeyIndex
 from convergence_orchestration.keys.ledger import KeyEvents
+from convergence_orchestration.keys.usage import APPEND_SECONDS, UsageRecorder
+from convergence_orchestration.keys.verifying import Verifier
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.follower import TenantFollower, read_profiles
 from convergence_orchestration.tenancy.index import TenantIndex
@@ -64,6 +67,8 @@ class Services:
     limits: RateLimits
     index: KeyIndex
     follower: LedgerFollower
+    verifier: Verifier
+    usage: UsageRecorder
     tenant_index: TenantIndex
     tenant_follower: TenantFollower
     dagster: DagsterClient
@@ -111,15 +116,19 @@ async def opened(standing: Standing) -> AsyncIterator[Services]:
         # Dagster is an address of ours: no proxy of the environment stands before it
         async with httpx.AsyncClient(trust_env=False) as http:
             services = _services(standing, google, DagsterClient(http, settings.dagster_base_url))
-            followers: tuple[Follower, ...] = (services.follower, services.tenant_follower)
-            for follower in followers:
-                follower.start()
+            threads: tuple[Follower | UsageRecorder, ...] = (
+                services.follower,
+                services.tenant_follower,
+                services.usage,
+            )
+            for thread in threads:
+                thread.start()
             services.audit.start()
             try:
                 yield services
             finally:
-                for follower in followers:
-                    await anyio.to_thread.run_sync(follower.stop)
+                for thread in threads:
+                    await anyio.to_thread.run_sync(thread.stop)
                 await anyio.to_thread.run_sync(services.audit.stop)
 
 
@@ -151,13 +160,16 @@ def _services(standing: Standing, google: _Google, dagster: DagsterClient) -> Se
     settings, index, clock = standing.settings, standing.index, standing.clock
     tenants, ledger = Tenants(google.bigquery), KeyEvents(google.bigquery)
     source = LedgerOnceBootstrapped(ledger)
+    follower = LedgerFollower(source, index, interval=settings.key_index_refresh_seconds, clock=clock)
     return Services(
         settings=settings,
         clock=clock,
         metrics=standing.metrics,
         limits=standing.limits,
         index=index,
-        follower=LedgerFollower(source, index, interval=settings.key_index_refresh_seconds, clock=clock),
+        follower=follower,
+        verifier=Verifier(index, settings.environment, follower.wake, time.monotonic),
+        usage=UsageRecorder(BigQuery(google.bigquery.client, APPEND_SECONDS), clock),
         tenant_index=standing.tenant_index,
         tenant_follower=TenantFollower(
             partial(read_profiles, google.bigquery),

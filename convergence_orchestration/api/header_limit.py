@@ -1,0 +1,75 @@
+"""The largest head of a request that is read: its first line and all its headers together.
+
+What belongs here: counting bytes while the server's parser keeps them. uvicorn's own keeps a header of any length in
+memory; what is longer than allowed gets 431, and the rest of it is thrown away as it comes.
+"""
+
+import json
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES: Final = 65_536
+"""About what Google's and Envoy's proxies in front of the API let through, 60 to 64 KiB."""
+
+LINGER_SECONDS: Final = 2.0
+"""So long a refused caller may go on sending before it is cut off: who is cut off at once does not read the answer."""
+
+_ERROR = {
+    "code": "invalid_argument",
+    "message": f"Send shorter headers: at most {MAX_HEAD_BYTES} bytes are read.",
+}
+_BODY: Final = json.dumps({"error": _ERROR}).encode()
+_REFUSAL: Final = b"\r\n".join(
+    (
+        b"HTTP/1.1 431 Request Header Fields Too Large",
+        b"content-type: application/json",
+        b"content-length: %d" % len(_BODY),
+        b"connection: close",
+        b"",
+        _BODY,
+    )
+)
+
+
+class LimitedHead(HttpToolsProtocol):
+    """uvicorn's protocol; what the parser keeps without handing it on is bounded, trailers included.
+
+    The bound is a read of the socket (256 KiB) more than the limit: bytes are counted by the read.
+    """
+
+    _kept = 0
+    _has_moved_on = False
+    _is_refused = False
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, unless the caller was refused."""
+        if self._is_refused:
+            return
+        self._has_moved_on = False
+        super().data_received(data)
+        self._kept = 0 if self._has_moved_on else self._kept + len(data)
+        if self._kept > MAX_HEAD_BYTES:
+            self._refuse()
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._has_moved_on = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """A head is complete."""
+        self._has_moved_on = True
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Some of a body, which `BodyLimit` counts."""
+        self._has_moved_on = True
+        super().on_body(body)
+
+    def _refuse(self) -> None:
+        self._is_refused = True
+        is_answering = self.cycle is not None and not self.cycle.response_complete
+        if not is_answering:
+            self.transport.write(_REFUSAL)
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
