@@ -110,7 +110,10 @@ def _assembled(settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
     )
     app.state.settings = settings
     add_error_answers(app)
+    # routes are tried one after another: what tenants' programs call all the time comes first
     for routes in (
+        me,
+        pipeline_runs,
         health,
         bootstrap,
         tenants,
@@ -118,8 +121,6 @@ def _assembled(settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
         tenant_batches,
         tenant_requests,
         api_keys,
-        me,
-        pipeline_runs,
         audit,
     ):
         app.include_router(routes.router)

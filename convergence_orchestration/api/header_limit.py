@@ -5,31 +5,18 @@ memory; what is longer than allowed gets 431, and the rest of it is thrown away 
 """
 
 import json
+import uuid
 from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from convergence_orchestration.errors import ErrorCode
 
 MAX_HEAD_BYTES: Final = 65_536
 """About what Google's and Envoy's proxies in front of the API let through, 60 to 64 KiB."""
 
 LINGER_SECONDS: Final = 2.0
 """So long a refused caller may go on sending before it is cut off: who is cut off at once does not read the answer."""
-
-_ERROR = {
-    "code": "invalid_argument",
-    "message": f"Send shorter headers: at most {MAX_HEAD_BYTES} bytes are read.",
-}
-_BODY: Final = json.dumps({"error": _ERROR}).encode()
-_REFUSAL: Final = b"\r\n".join(
-    (
-        b"HTTP/1.1 431 Request Header Fields Too Large",
-        b"content-type: application/json",
-        b"content-length: %d" % len(_BODY),
-        b"connection: close",
-        b"",
-        _BODY,
-    )
-)
 
 
 class LimitedHead(HttpToolsProtocol):
@@ -71,5 +58,23 @@ class LimitedHead(HttpToolsProtocol):
         self._is_refused = True
         is_answering = self.cycle is not None and not self.cycle.response_complete
         if not is_answering:
-            self.transport.write(_REFUSAL)
+            self.transport.write(_refusal(uuid.uuid4().hex))
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+
+def _refusal(request_id: str) -> bytes:
+    """The whole answer, in the shape of every error: no application is there yet to give it."""
+    error = {
+        "code": ErrorCode.INVALID_ARGUMENT,
+        "message": f"Send shorter headers: at most {MAX_HEAD_BYTES} bytes are read.",
+        "request_id": request_id,
+    }
+    body = json.dumps({"error": error}).encode()
+    head = (
+        "HTTP/1.1 431 Request Header Fields Too Large",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+        f"x-request-id: {request_id}",
+        "connection: close",
+    )
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
