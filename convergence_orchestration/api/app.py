@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
 from fastapi import FastAPI
 from pydantic import SecretStr
@@ -15,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from convergence_orchestration import __version__, logs
+from convergence_orchestration.api.auth import TENANT_KEY_SCHEME
 from convergence_orchestration.api.body_limit import BodyLimit
 from convergence_orchestration.api.context import RequestContexts
 from convergence_orchestration.api.failures import Defects, add_error_answers
@@ -124,7 +126,20 @@ def _assembled(settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
         audit,
     ):
         app.include_router(routes.router)
+    _document_tenants_keys(app)
     return app
+
+
+def _document_tenants_keys(app: FastAPI) -> None:
+    """Let the OpenAPI document define what `TenantRoute` says that its calls need."""
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = described()
+        document.setdefault("components", {}).setdefault("securitySchemes", {}).update(TENANT_KEY_SCHEME)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
