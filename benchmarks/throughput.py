@@ -6,9 +6,10 @@ GET /health/live, by turns, from one client over raw sockets whose own share of 
 
 import argparse
 import asyncio
-import resource
 import statistics
 import tempfile
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -57,33 +58,51 @@ def measure(directory: Path, rounds: int, seconds: float) -> None:
             report(*asyncio.run(by_turns(api, authenticated, rounds, seconds)))
 
 
+@dataclass
+class Rates:
+    """What the rounds of one endpoint gave."""
+
+    a_second: list[float] = field(default_factory=list)
+    microseconds: list[float] = field(default_factory=list)
+    """The server's processor time for one answer."""
+
+    async def add(self, api: ApiProcess, requests: list[bytes], seconds: float) -> None:
+        """One round."""
+        load, server = Load(api.port), psutil.Process(api.pid)
+        before = sum(server.cpu_times()[:2])
+        self.a_second.append(await load.run(requests, seconds))
+        self.microseconds.append((sum(server.cpu_times()[:2]) - before) / load.done * 1e6)
+        assert set(load.statuses) == {200}, load.statuses
+
+
 async def by_turns(
     api: ApiProcess, authenticated: list[bytes], rounds: int, seconds: float
-) -> tuple[list[float], list[float], float]:
-    """Answers a second of the bare endpoint and of the authenticated one, and the client's share of a core."""
-    bare_requests = [request(BARE)]
-    await Load(api.port).run(bare_requests, WARM_UP_SECONDS)
-    await Load(api.port).run(authenticated, WARM_UP_SECONDS)
-    bare: list[float] = []
-    known: list[float] = []
-    used, server = resource.getrusage(resource.RUSAGE_SELF).ru_utime, psutil.Process(api.pid).cpu_times().user
+) -> tuple[Rates, Rates, float]:
+    """The bare endpoint, the authenticated one, and the client's share of a core."""
+    bare, known = Rates(), Rates()
+    await Rates().add(api, [request(BARE)], WARM_UP_SECONDS)
+    await Rates().add(api, authenticated, WARM_UP_SECONDS)
+    began, used = time.monotonic(), time.process_time()
     for _ in range(rounds):
-        for requests, rates in ((bare_requests, bare), (authenticated, known)):
-            load = Load(api.port)
-            rates.append(await load.run(requests, seconds))
-            assert set(load.statuses) == {200}, load.statuses
-    client = resource.getrusage(resource.RUSAGE_SELF).ru_utime - used
-    share = client / max(0.001, psutil.Process(api.pid).cpu_times().user - server)
-    return bare, known, share
+        await bare.add(api, [request(BARE)], seconds)
+        await known.add(api, authenticated, seconds)
+    return bare, known, (time.process_time() - used) / (time.monotonic() - began)
 
 
-def report(bare: list[float], known: list[float], share: float) -> None:
-    """The rows."""
-    ratios = [one / other for one, other in zip(known, bare, strict=True)]
-    print(f"| `GET {BARE}` | {statistics.median(bare):,.0f} | 1.00 |")
-    print(f"| `GET {ME}` | {statistics.median(known):,.0f} | {statistics.median(ratios):.2f} |")
+def report(bare: Rates, known: Rates, share: float) -> None:
+    """The rows: medians over the rounds, and the median of the rounds' ratios."""
+    ratios = [one / other for one, other in zip(known.a_second, bare.a_second, strict=True)]
+    costs = [other / one for one, other in zip(known.microseconds, bare.microseconds, strict=True)]
+    print("| endpoint | answers a second | ratio | server's processor time, us | ratio |")
+    print("| --- | --- | --- | --- | --- |")
+    for name, rates, ratio, cost in (
+        (BARE, bare, 1.0, 1.0),
+        (ME, known, statistics.median(ratios), statistics.median(costs)),
+    ):
+        rate, spent = statistics.median(rates.a_second), statistics.median(rates.microseconds)
+        print(f"| `GET {name}` | {rate:,.0f} | {ratio:.2f} | {spent:.0f} | {cost:.2f} |")
     print(f"ratios of the rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
-    print(f"the client used {share:.0%} of the processor time that the server used")
+    print(f"the client used {share:.0%} of a core")
 
 
 if __name__ == "__main__":

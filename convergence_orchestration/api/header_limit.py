@@ -6,6 +6,7 @@ memory; what is longer than allowed gets 431, and the rest of it is thrown away 
 
 import json
 import uuid
+from http import HTTPStatus
 from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -37,7 +38,10 @@ class LimitedHead(HttpToolsProtocol):
         super().data_received(data)
         self._kept = 0 if self._has_moved_on else self._kept + len(data)
         if self._kept > MAX_HEAD_BYTES:
-            self._refuse()
+            self._refuse(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                f"Send shorter headers: at most {MAX_HEAD_BYTES} bytes are read.",
+            )
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -54,24 +58,26 @@ class LimitedHead(HttpToolsProtocol):
         self._has_moved_on = True
         super().on_body(body)
 
-    def _refuse(self) -> None:
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP; uvicorn's own words are replaced."""
+        self._refuse(HTTPStatus.BAD_REQUEST, "Send a well-formed HTTP request: this one could not be read.")
+
+    def _refuse(self, status: HTTPStatus, message: str) -> None:
+        if self._is_refused:
+            return
         self._is_refused = True
         is_answering = self.cycle is not None and not self.cycle.response_complete
         if not is_answering:
-            self.transport.write(_refusal(uuid.uuid4().hex))
+            self.transport.write(_refusal(status, message, uuid.uuid4().hex))
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
 
-def _refusal(request_id: str) -> bytes:
+def _refusal(status: HTTPStatus, message: str, request_id: str) -> bytes:
     """The whole answer, in the shape of every error: no application is there yet to give it."""
-    error = {
-        "code": ErrorCode.INVALID_ARGUMENT,
-        "message": f"Send shorter headers: at most {MAX_HEAD_BYTES} bytes are read.",
-        "request_id": request_id,
-    }
+    error = {"code": ErrorCode.INVALID_ARGUMENT, "message": message, "request_id": request_id}
     body = json.dumps({"error": error}).encode()
     head = (
-        "HTTP/1.1 431 Request Header Fields Too Large",
+        f"HTTP/1.1 {status.value} {status.phrase}",
         "content-type: application/json",
         f"content-length: {len(body)}",
         f"x-request-id: {request_id}",

@@ -54,26 +54,31 @@ class OwnWindows:
         """
         now = self._seconds()
         self._sweep_now_and_then(now)
-        allowances: list[Allowance] = []
+        nearest: tuple[int, RateLimitItem, deque[float]] | None = None
         for item in items:
-            allowances.append(self._hit(item, who, now))
-            if allowances[-1].is_exceeded:
-                return allowances[-1]
-        return min(allowances, key=lambda allowance: allowance.remaining)
+            calls = self._within(item, who, now)
+            if len(calls) >= item.amount:
+                return _allowance(item, calls, now, is_exceeded=True)
+            calls.append(now)
+            if nearest is None or item.amount - len(calls) < nearest[0]:
+                nearest = (item.amount - len(calls), item, calls)
+        if nearest is None:
+            raise ValueError("no limit to count against")
+        return _allowance(nearest[1], nearest[2], now, is_exceeded=False)
 
     def __len__(self) -> int:
         return len(self._calls)
 
-    def _hit(self, item: RateLimitItem, who: str, now: float) -> Allowance:
-        granularity, limit = item.GRANULARITY, item.amount
-        calls = self._calls.setdefault((item.namespace, granularity.seconds, who), deque())
-        while calls and calls[0] < now - granularity.seconds:
+    def _within(self, item: RateLimitItem, who: str, now: float) -> deque[float]:
+        """The calls of this caller that the item's window still holds, the oldest first."""
+        key = (item.namespace, item.GRANULARITY.seconds, who)
+        calls = self._calls.get(key)
+        if calls is None:
+            calls = self._calls[key] = deque()
+        oldest = now - key[1]
+        while calls and calls[0] < oldest:
             calls.popleft()
-        is_exceeded = len(calls) >= limit
-        if not is_exceeded:
-            calls.append(now)
-        reset = max(1, math.ceil(calls[0] + granularity.seconds - now))
-        return Allowance(limit, granularity.name, max(0, limit - len(calls)), reset, is_exceeded)
+        return calls
 
     def _sweep_now_and_then(self, now: float) -> None:
         """Forget those who have not called for a whole window."""
@@ -82,3 +87,14 @@ class OwnWindows:
             self._calls = {
                 key: calls for key, calls in self._calls.items() if calls and calls[-1] >= now - key[1]
             }
+
+
+def _allowance(item: RateLimitItem, calls: deque[float], now: float, *, is_exceeded: bool) -> Allowance:
+    ends_in = calls[0] + item.GRANULARITY.seconds - now
+    return Allowance(
+        item.amount,
+        item.GRANULARITY.name,
+        max(0, item.amount - len(calls)),
+        max(1, math.ceil(ends_in)),
+        is_exceeded,
+    )

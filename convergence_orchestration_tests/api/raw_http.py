@@ -25,6 +25,7 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._received = b""
+        self._closed = asyncio.Event()
         self._answer: asyncio.Future[tuple[int, bytes]] | None = None
         self.is_open = False
 
@@ -42,9 +43,12 @@ class Connection(asyncio.Protocol):
         self._transport.write(content)
         return await self._answer
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Close it, and come back when it is closed; what was not sent yet is not sent."""
+        self.is_open = False
         if self._transport is not None:
-            self._transport.close()
+            self._transport.abort()
+            await self._closed.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -52,6 +56,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
+        self._closed.set()
         if self._answer is not None and not self._answer.done():
             self._answer.set_result((0, b""))
 
@@ -96,7 +101,7 @@ class Load:
         )
         lasted = time.perf_counter() - began
         for connection in opened:
-            connection.close()
+            await connection.close()
         return self.done / lasted
 
     async def _ask(self, connection: Connection, requests: list[bytes], place: int, until: float) -> None:
