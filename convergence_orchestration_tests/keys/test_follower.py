@@ -2,10 +2,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from math import inf
 from threading import Event
+from time import monotonic
 
 import pytest
 
 from convergence_orchestration.errors import ErrorCode, TransientError
+from convergence_orchestration.following import EARLY_SECONDS
 from convergence_orchestration.keys.follower import LedgerFollower
 from convergence_orchestration.keys.index import KeyIndex
 from convergence_orchestration.keys.model import KeyEvent, KeyEventKind
@@ -198,3 +200,21 @@ def test_stopping_ends_the_thread_and_may_be_done_twice_or_before_the_start() ->
     asked = len(following.ledger.asked)
     following.follower.stop()
     assert len(following.ledger.asked) == asked
+
+
+def test_a_wake_brings_the_next_look_forward_and_many_wakes_bring_few() -> None:
+    following, looked = Following(), Event()
+    follower = LedgerFollower(following.ledger, following.index, interval=3600, clock=lambda: seconds(0))
+    following.ledger.on_ask = looked.set
+    follower.start()
+    assert looked.wait(20)
+    looked.clear()
+
+    began = monotonic()
+    follower.wake()
+    assert looked.wait(20)
+    while monotonic() - began < 4 * EARLY_SECONDS:
+        follower.wake()
+    follower.stop()
+
+    assert 3 <= len(following.ledger.asked) <= 2 + (monotonic() - began) / EARLY_SECONDS
