@@ -12,11 +12,10 @@ from pathlib import Path
 
 import psutil
 
-from convergence_orchestration.keys.ledger import KeyLedger
 from convergence_orchestration.settings import load_settings
 from convergence_orchestration_tests.api.header_fuzz import Fuzz, send
 from convergence_orchestration_tests.api.platform import ControlPlane
-from convergence_orchestration_tests.api.processes import api_processes, issue_into, revocation_of
+from convergence_orchestration_tests.api.processes import api_processes, issue_into, revoke_in
 from convergence_orchestration_tests.emulators import running_local_bigquery, running_local_gcp
 
 REFUSALS = {400, 401, 431}
@@ -43,9 +42,8 @@ def main() -> int:
         plane = ControlPlane(settings)
         plane.bootstrap()
         plane.add_tenants(1)
-        ledger = KeyLedger(plane.bigquery)
-        revoked = issue_into(ledger, plane.tenant(), settings)
-        ledger.append(revocation_of(revoked))
+        revoked = issue_into(plane.bigquery, plane.tenant(), settings)
+        revoke_in(plane.bigquery, revoked)
         with api_processes(settings, Path(name)) as (api,):
             before = psutil.Process(api.pid).memory_info().rss
             began = time.monotonic()
@@ -55,7 +53,9 @@ def main() -> int:
     print("| status | answers |\n| --- | --- |")
     for status, answers in sorted(statuses.items()):
         print(f"| {status} | {answers:,} |")
-    print(f"{arguments.count:,} in {lasted:.0f} s, seed {arguments.seed}; the process grew by {grown:.0f} MiB")
+    print(
+        f"{arguments.count:,} in {lasted:.0f} s, seed {arguments.seed}; the process grew by {grown:.0f} MiB"
+    )
     return 0 if statuses.keys() <= REFUSALS else 1
 
 

@@ -58,7 +58,7 @@ class LimitedHead(HttpToolsProtocol):
         self._has_moved_on = True
         super().on_body(body)
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 see below
         """Answer what is no HTTP; uvicorn's own words are replaced."""
         self._refuse(HTTPStatus.BAD_REQUEST, "Send a well-formed HTTP request: this one could not be read.")
 

@@ -4,6 +4,7 @@ What belongs here: the statement. Which rows there are is `ledger.py`'s.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from google.cloud.bigquery import ArrayQueryParameter, ScalarQueryParameter, StructQueryParameter
@@ -43,8 +44,14 @@ def _struct(row: Mapping[str, object]) -> StructQueryParameter:
     assert isinstance(scopes, Sequence)  # noqa: S101 as `ledger.py` makes it
     return StructQueryParameter(
         None,
-        *(ScalarQueryParameter(name, "STRING", row.get(name)) for name in _TEXTS),
-        *(ScalarQueryParameter(name, "TIMESTAMP", row.get(name)) for name in sorted(_TIMES)),
+        *(ScalarQueryParameter(name, "STRING", _value(row, name)) for name in _TEXTS),
+        *(ScalarQueryParameter(name, "TIMESTAMP", _value(row, name)) for name in sorted(_TIMES)),
         # an array inside a struct inside an array is more than BigQuery's parameters take
         ScalarQueryParameter("scopes", "STRING", " ".join(scopes)),
     )
+
+
+def _value(row: Mapping[str, object], name: str) -> str | datetime | None:
+    value = row.get(name)
+    assert value is None or isinstance(value, str | datetime)  # noqa: S101 as `ledger.py` makes it
+    return value

@@ -70,7 +70,10 @@ class Partitions:
             visible = [column.name for column in tabledata.columns(*place)]
             fields = given.get("selectedFields", ",".join(visible)).casefold().split(",")
             source = self._source(asked, tables.name(*place), partitioning.field, visible)
-            limit, start = given.get("maxResults"), int(given.get("pageToken") or given.get("startIndex") or 0)
+            limit, start = (
+                given.get("maxResults"),
+                int(given.get("pageToken") or given.get("startIndex") or 0),
+            )
             with database.cursor() as cursor:
                 page = results.page(
                     cursor,
@@ -93,7 +96,7 @@ class Partitions:
         buffered = self._buffered(asked.string.split("$")[0]) if "event_id" in visible else []
         listed = ", ".join("'" + event_id.replace("'", "''") + "'" for event_id in buffered)
         hidden = f" AND event_id NOT IN ({listed})" if listed else ""
-        return f'(SELECT *, rowid FROM {table} WHERE CAST("{column}" AS DATE) = DATE \'{day}\'{hidden})'  # noqa: S608
+        return f"(SELECT *, rowid FROM {table} WHERE CAST(\"{column}\" AS DATE) = DATE '{day}'{hidden})"  # noqa: S608
 
     def _buffered(self, table: str) -> list[str]:
         since = time.monotonic() - BUFFERED_SECONDS

@@ -41,7 +41,7 @@ class Fuzz:
 
     def __call__(self) -> bytes:
         """A whole request."""
-        if self._random.random() < 0.0005:  # noqa: PLR2004 few: each is sent in many reads
+        if self._random.random() < 0.0005:
             return request(ME, (NAME, b"x" * _TOO_LONG))
         return request(ME, *self._random.choice(self._kinds)())
 

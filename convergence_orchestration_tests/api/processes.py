@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,11 +18,10 @@ from pathlib import Path
 import httpx
 
 from convergence_orchestration.gcp.bigquery import BigQuery
-from convergence_orchestration.keys.ledger import KeyLedger
-from convergence_orchestration.keys.model import ALL_SCOPES, KeyEvent, KeyEventKind, KeyId, new_key_id
+from convergence_orchestration.keys.ledger_inserting import insert_rows
+from convergence_orchestration.keys.model import ALL_SCOPES, KeyEventKind, new_key_id
 from convergence_orchestration.keys.token import generate_tenant_key, hash_of
 from convergence_orchestration.settings import Settings
-from convergence_orchestration.tenancy.model import TenantId
 from convergence_orchestration.warehouse.model import CENTRAL_DATASET
 from convergence_orchestration_tests.emulators import free_port, stop
 
@@ -46,66 +45,58 @@ class ApiProcess:
 
 @dataclass(frozen=True)
 class HeldKey:
-    """A key that the ledger holds; `text` is what its holder sends."""
+    """A key that the ledger holds; `text` is what its holder sends, `issued` the row about it."""
 
     text: str
-    issued: KeyEvent
-
-    @property
-    def key_id(self) -> KeyId:
-        return self.issued.key_id
+    issued: Mapping[str, object]
 
 
-def issue_into(ledger: KeyLedger, tenant_id: str, settings: Settings) -> HeldKey:
+def issue_into(bigquery: BigQuery, tenant_id: str, settings: Settings) -> HeldKey:
     """Write a fresh key into the ledger, without the steps of issuing it."""
     key = generate_tenant_key(settings.environment).get_secret_value()
-    event = KeyEvent(
-        key_id=new_key_id(),
-        tenant_id=TenantId(tenant_id),
-        kind=KeyEventKind.ISSUED,
-        environment=settings.environment,
-        recorded_at=datetime.now(UTC),
-        actor="a test",
-        key_hash=hash_of(key),
-        scopes=ALL_SCOPES,
-    )
-    ledger.append(event)
-    return HeldKey(key, event)
+    row = _row(tenant_id, settings, KeyEventKind.ISSUED) | {
+        "key_hash": hash_of(key),
+        "scopes": [str(scope) for scope in ALL_SCOPES],
+    }
+    insert_rows(bigquery, [row])
+    return HeldKey(key, row)
+
+
+def revoke_in(bigquery: BigQuery, held: HeldKey) -> None:
+    """Write its revocation into the ledger."""
+    kind = KeyEventKind.REVOKED
+    changed = {
+        "event_id": f"{held.issued['key_id']}.{kind}",
+        "kind": str(kind),
+        "recorded_at": datetime.now(UTC),
+    }
+    insert_rows(bigquery, [{**held.issued, "key_hash": None, "scopes": [], **changed}])
+
+
+def _row(tenant_id: str, settings: Settings, kind: KeyEventKind) -> dict[str, object]:
+    key_id = new_key_id()
+    return {
+        "event_id": f"{key_id}.{kind}",
+        "key_id": key_id,
+        "tenant_id": tenant_id,
+        "kind": str(kind),
+        "environment": str(settings.environment),
+        "recorded_at": datetime.now(UTC),
+    }
 
 
 def issue_many_into(bigquery: BigQuery, tenant_ids: Sequence[str], settings: Settings) -> list[str]:
     """A key for each tenant, issued an hour ago; what their holders send."""
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
     keys = [generate_tenant_key(settings.environment).get_secret_value() for _ in tenant_ids]
-    rows = []
-    for key, tenant_id in zip(keys, tenant_ids, strict=True):
-        key_id = new_key_id()
-        rows.append(
-            {
-                "event_id": f"{key_id}.ISSUED",
-                "key_id": key_id,
-                "tenant_id": tenant_id,
-                "kind": "ISSUED",
-                "key_hash": hash_of(key),
-                "environment": str(settings.environment),
-                "scopes": [str(scope) for scope in ALL_SCOPES],
-                "recorded_at": an_hour_ago,
-            }
-        )
+    scopes = [str(scope) for scope in ALL_SCOPES]
+    rows = [
+        _row(tenant_id, settings, KeyEventKind.ISSUED)
+        | {"key_hash": hash_of(key), "scopes": scopes, "recorded_at": an_hour_ago}
+        for key, tenant_id in zip(keys, tenant_ids, strict=True)
+    ]
     bigquery.append(CENTRAL_DATASET, "api_key_events", rows)
     return keys
-
-
-def revocation_of(held: HeldKey) -> KeyEvent:
-    """The event that revokes it now."""
-    return KeyEvent(
-        key_id=held.key_id,
-        tenant_id=held.issued.tenant_id,
-        kind=KeyEventKind.REVOKED,
-        environment=held.issued.environment,
-        recorded_at=datetime.now(UTC),
-        actor="a test",
-    )
 
 
 @contextmanager
@@ -159,7 +150,9 @@ def _wait_until_keys_are_known(child: subprocess.Popen[bytes], process: ApiProce
     while child.poll() is None and time.monotonic() < deadline:
         try:
             # Dagster is not there, so the answer is 503; its checks are what counts
-            checks = httpx.get(f"{process.url}/health/ready", trust_env=False, timeout=PATIENCE).json()["checks"]
+            checks = httpx.get(f"{process.url}/health/ready", trust_env=False, timeout=PATIENCE).json()[
+                "checks"
+            ]
         except httpx.TransportError:
             checks = {}
         if checks and all(checks[name]["status"] == "healthy" for name in ("key_index", "tenant_index")):

@@ -54,7 +54,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport, self.is_open = transport, True
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 asyncio's signature
         self.is_open = False
         self._closed.set()
         if self._answer is not None and not self._answer.done():

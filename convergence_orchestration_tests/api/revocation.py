@@ -30,8 +30,8 @@ async def seconds_until_refused(
     async with asyncio.TaskGroup() as group:
         for watch in watches:
             group.create_task(watch.run())
-        while not all(watch.has_let_in for watch in watches):
-            await asyncio.sleep(_PAUSE_SECONDS)
+        for watch in watches:
+            await watch.has_let_in.wait()
         await anyio.to_thread.run_sync(revoke)
         revoked_at = time.monotonic()
         while not all(watch.refused_at for watch in watches):
@@ -50,7 +50,7 @@ class _Watch:
         self._port = port
         self._asked = request(ME, (NAME, key.encode()))
         self._others = [request(ME, (NAME, other.encode())) for other in others]
-        self.has_let_in = False
+        self.has_let_in = asyncio.Event()
         self.refused_at = 0.0
         self.is_over = False
 
@@ -64,11 +64,11 @@ class _Watch:
         connection = await Connection.to(self._port)
         while not self.is_over:
             status, _ = await connection.ask(self._asked)
-            if status == 401 and self.has_let_in:  # noqa: PLR2004 before that it was not known yet
+            if status == 401 and self.has_let_in.is_set():
                 self.refused_at = self.refused_at or time.monotonic()
             elif status in {200, 429}:
                 assert not self.refused_at, "a refused key was let in again"
-                self.has_let_in = True
+                self.has_let_in.set()
             await asyncio.sleep(_PAUSE_SECONDS)
         await connection.close()
 
@@ -76,6 +76,6 @@ class _Watch:
         connection, was_let_in = await Connection.to(self._port), False
         while not self.is_over:
             status, _ = await connection.ask(content)
-            was_let_in = was_let_in or status == 200  # noqa: PLR2004
-            assert status in {200, 429} or (status == 401 and not was_let_in), status  # noqa: PLR2004
+            was_let_in = was_let_in or status == 200
+            assert status in {200, 429} or (status == 401 and not was_let_in), status
         await connection.close()

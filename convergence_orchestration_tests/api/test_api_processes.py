@@ -4,11 +4,10 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 import pytest
 
-from convergence_orchestration.keys.ledger import KeyLedger
 from convergence_orchestration_tests.api.header_fuzz import NAME, Fuzz, send
 from convergence_orchestration_tests.api.platform import ControlPlane
 from convergence_orchestration_tests.api.processes import (
@@ -16,7 +15,7 @@ from convergence_orchestration_tests.api.processes import (
     ApiProcess,
     api_processes,
     issue_into,
-    revocation_of,
+    revoke_in,
 )
 from convergence_orchestration_tests.api.raw_http import Connection, request
 from convergence_orchestration_tests.api.revocation import seconds_until_refused
@@ -46,14 +45,13 @@ def ask(port: int, content: bytes) -> tuple[int, bytes]:
 def test_each_process_refuses_a_revoked_key_within_five_seconds_under_load_and_no_other_key(
     processes: list[ApiProcess], control_plane: ControlPlane
 ) -> None:
-    ledger = KeyLedger(control_plane.bigquery)
-    held = [issue_into(ledger, control_plane.tenant(), control_plane.settings) for _ in range(5)]
+    bigquery = control_plane.bigquery
+    held = [issue_into(bigquery, control_plane.tenant(), control_plane.settings) for _ in range(5)]
     revoked, others = held[0], [key.text for key in held[1:]]
 
+    ports = [process.port for process in processes]
     took = asyncio.run(
-        seconds_until_refused(
-            [process.port for process in processes], revoked.text, others, lambda: ledger.append(revocation_of(revoked))
-        )
+        seconds_until_refused(ports, revoked.text, others, partial(revoke_in, bigquery, revoked))
     )
 
     assert len(took) == 3
@@ -63,7 +61,7 @@ def test_each_process_refuses_a_revoked_key_within_five_seconds_under_load_and_n
 def test_a_key_issued_elsewhere_a_moment_ago_is_let_in_soon_after_it_was_refused_first(
     processes: list[ApiProcess], control_plane: ControlPlane
 ) -> None:
-    held = issue_into(KeyLedger(control_plane.bigquery), control_plane.tenant(), control_plane.settings)
+    held = issue_into(control_plane.bigquery, control_plane.tenant(), control_plane.settings)
     content = request(ME, (NAME, held.text.encode()))
     deadline = time.monotonic() + BOUND_SECONDS
 
@@ -104,7 +102,7 @@ def test_what_is_no_http_gets_400_in_the_shape_of_every_error(processes: list[Ap
 def test_two_keys_in_one_request_are_refused_also_if_both_are_good(
     processes: list[ApiProcess], control_plane: ControlPlane
 ) -> None:
-    held = issue_into(KeyLedger(control_plane.bigquery), control_plane.tenant(), control_plane.settings)
+    held = issue_into(control_plane.bigquery, control_plane.tenant(), control_plane.settings)
     key = (NAME, held.text.encode())
 
     status, _ = ask(processes[0].port, request(ME, key, key))

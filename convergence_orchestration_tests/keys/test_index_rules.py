@@ -43,6 +43,7 @@ class Life(RuleBasedStateMachine):
             clock=lambda: seconds(self.now),
             overlap=timedelta(seconds=60),
             rebuild_every=timedelta(seconds=100),
+            aside=lambda call: call(),
         )
         self.happened: dict[tuple[int, KeyEventKind], KeyEvent] = {}
         self.shown: set[int] = set()

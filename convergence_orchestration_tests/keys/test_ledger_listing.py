@@ -46,7 +46,9 @@ def test_the_days_of_the_window_are_read_and_tomorrow_near_midnight(
     assert partitions(MIDNIGHT + since, MIDNIGHT + now) == days
 
 
-def test_events_that_were_inserted_are_listed_whole_at_once_and_streamed_ones_are_not(bigquery: BigQuery) -> None:
+def test_events_that_were_inserted_are_listed_whole_at_once_and_streamed_ones_are_not(
+    bigquery: BigQuery,
+) -> None:
     queried = Queried()
     listed = ListedLedger(bigquery, queried, _event_of, clock=lambda: seconds(60))
     revoked = happened(KeyEventKind.REVOKED, 71, at=5)

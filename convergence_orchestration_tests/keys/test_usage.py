@@ -1,7 +1,5 @@
 from dataclasses import replace
 
-import pytest
-
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.clients import bigquery_client
 from convergence_orchestration.keys.model import KeyId, KeyRecord
