@@ -5,7 +5,7 @@ import pytest
 from convergence_orchestration.errors import TransientError
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.clients import bigquery_client
-from convergence_orchestration.keys.ledger import KeyLedger, _event_of, _row_of
+from convergence_orchestration.keys.ledger import KeyEvents, _event_of, _row_of
 from convergence_orchestration.keys.ledger_inserting import insert_rows
 from convergence_orchestration.keys.ledger_listing import ListedLedger, partitions
 from convergence_orchestration.keys.model import KeyEvent, KeyEventKind
@@ -64,7 +64,7 @@ def test_events_that_were_inserted_are_listed_whole_at_once_and_streamed_ones_ar
     assert sorted(found, key=lambda event: event.recorded_at) == [key, rotated, revoked]
     assert listed.events_since(seconds(5)) == [revoked]
     assert queried.asked == []
-    assert KeyLedger(bigquery).get(key.key_id) is not None
+    assert KeyEvents(bigquery).get(key.key_id) is not None
 
 
 def test_a_day_with_more_rows_than_may_be_listed_is_queried_until_the_next_day(bigquery: BigQuery) -> None:
