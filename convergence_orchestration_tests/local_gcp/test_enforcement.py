@@ -124,7 +124,7 @@ def test_a_condition_holds_in_the_forms_that_are_known_and_in_no_other(
 def test_secrets_are_listed_by_name_and_label_and_no_other_filter(cloud: Cloud) -> None:
     parent = f"projects/{cloud.project}"
     for name, labels in (("key-a", {"owner": "ann"}), ("key-b", {"owner": "bob"}), ("other", {})):
-        secret = {"replication": {"automatic": {}}, "labels": labels}
+        secret = secretmanager_v1.Secret(replication={"automatic": {}}, labels=labels)
         cloud.secrets.create_secret(parent=parent, secret_id=name, secret=secret)
 
     def listed(text: str) -> list[str]:
