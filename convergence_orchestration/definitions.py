@@ -10,6 +10,10 @@ from typing import Any
 import dagster as dg
 
 from convergence_orchestration.audit.resources import RunTrails, audit_resources, audited_executor
+from convergence_orchestration.environment.assets import environment_assets
+from convergence_orchestration.environment.jobs import environment_jobs
+from convergence_orchestration.environment.resources import environment_resources
+from convergence_orchestration.environment.schedules import environment_schedules
 from convergence_orchestration.gcp.resources import settings_resources
 from convergence_orchestration.keys.jobs import key_jobs
 from convergence_orchestration.keys.resources import key_resources
@@ -35,15 +39,17 @@ def build_definitions(
     """Everything this code location offers, with the resources of `settings` unless `overrides` names another."""
     resources: dict[str, Any] = {
         **settings_resources(settings),
+        **environment_resources(settings),
         **tenancy_resources(settings),
         **key_resources(),
         **(overrides or {}),
     }
     trails = RunTrails(resources["bigquery"], settings.environment)
     return dg.Definitions(
-        assets=[*warehouse_assets(), *tenant_assets(), *tenant_schema_assets()],
+        assets=[*environment_assets(), *warehouse_assets(), *tenant_assets(), *tenant_schema_assets()],
         asset_checks=warehouse_checks(),
         jobs=[
+            *environment_jobs(),
             *warehouse_jobs(),
             *tenancy_jobs(),
             *tenancy_forms(),
@@ -52,7 +58,7 @@ def build_definitions(
             *key_jobs(),
         ],
         sensors=tenancy_sensors(),
-        schedules=[*tenancy_schedules(), *tenant_schema_schedules()],
+        schedules=[*environment_schedules(), *tenancy_schedules(), *tenant_schema_schedules()],
         resources={**audit_resources(trails), **resources},
         executor=audited_executor(trails),  # for every job that names no other
     )

@@ -20,12 +20,13 @@ from convergence_orchestration.api.context import context_of
 from convergence_orchestration.api.services import Services, services_of
 from convergence_orchestration.api.statuses import STATUS
 from convergence_orchestration.errors import ConvergenceError, ErrorCode, PermanentError, TransientError
+from convergence_orchestration.keys.admins.model import UNNAMED
 from convergence_orchestration.keys.model import KeyRecord, Scope
 from convergence_orchestration.logs import logger
 from convergence_orchestration.tenancy.index import KnownTenant, let_in
 from convergence_orchestration.tenancy.model import TenantId
 
-ADMINISTRATOR = "administrator"
+ADMINISTRATOR = UNNAMED
 ANYBODY = "anybody (DISABLE_AUTH)"
 
 _log = logger(__name__)
@@ -164,12 +165,13 @@ async def _administrator(request: Request, services: Services) -> str:
     if services.settings.disable_auth:
         return ANYBODY
     key = request.headers.get("x-admin-key")
-    if key is None or not await services.admin.accepts(key):
+    name = await services.admin.name_of(key) if key is not None else None
+    if name is None:
         raise PermanentError(
             ErrorCode.FORBIDDEN,
             "Send the administrators' key in the header X-Admin-Key: it is missing or wrong.",
         )
-    return ADMINISTRATOR
+    return name
 
 
 def _caller(request: Request, services: Services) -> KeyRecord:

@@ -178,7 +178,7 @@ def _services(standing: Standing, google: _Google, dagster: DagsterClient) -> Se
             clock=clock,
         ),
         dagster=dagster,
-        admin=AdminAccess(settings, google.secrets),
+        admin=AdminAccess(settings, google.secrets, clock=clock),
         bigquery=google.bigquery,
         kms=google.kms,
         tenants=tenants,

@@ -15,6 +15,7 @@ def project(local_gcp: Emulator, monkeypatch: pytest.MonkeyPatch) -> str:
     """A Google Cloud project that the environment points at."""
     project = fresh_project_id()
     monkeypatch.setenv("SECRET_MANAGER_EMULATOR_HOST", local_gcp.grpc_address)
+    monkeypatch.setenv("KMS_EMULATOR_HOST", local_gcp.grpc_address)
     monkeypatch.setenv("GCP_PROJECT_ID", project)
     monkeypatch.setenv("ENVIRONMENT", "staging")
     return project
@@ -42,11 +43,11 @@ def test_what_cannot_be_a_key_is_not_stored(convergence: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("environment", "status", "words"),
     [
-        ({}, 0, "The administrators' key is projects/"),
+        ({}, 0, "secrets/admin-api-key-staging/versions/1 created."),
         ({"ENVIRONMENT": "nowhere"}, 1, "ENVIRONMENT is wrong"),
     ],
 )
-def test_the_step_of_the_start_tells_where_the_key_is_and_nothing_of_it(
+def test_the_step_of_the_start_prepares_the_environment_and_tells_nothing_of_the_key(
     project: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -57,7 +58,7 @@ def test_the_step_of_the_start_tells_where_the_key_is_and_nothing_of_it(
     del project
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    command = [sys.executable, "-m", "convergence_orchestration.local_platform.admin_key"]
+    command = [sys.executable, "-m", "convergence_orchestration.local_platform.prepare"]
 
     ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
 
