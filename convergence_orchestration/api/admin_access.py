@@ -53,6 +53,11 @@ class _Book:
         self._read_at: float | None = None
         self.known = NOTHING
 
+    @property
+    def was_asked(self) -> bool:
+        """Secret Manager was asked once."""
+        return self._asked_at is not None
+
     async def refreshed(self, fresh_seconds: float) -> Accepted:
         """The keys, read anew if what is known is older than `fresh_seconds`.
 
@@ -139,9 +144,9 @@ class AdminAccess:
         """The named administrator whose key it is, if the roll was read within `fresh_seconds` or can be read now."""
         is_new = await self._read_names(fresh_seconds)
         for name, book in list(self._named.items()):
-            # whoever the key does not fit is asked again only with the roll, so that wrong keys cost little
-            is_known = book.known.accepts(candidate, self._clock())
-            if (is_known or is_new) and await self._fits_named(name, book, candidate):
+            # whom the key does not fit is asked about again only with the roll, so that wrong keys cost little
+            is_asked = is_new or not book.was_asked or book.known.accepts(candidate, self._clock())
+            if is_asked and await self._fits_named(name, book, candidate):
                 return name
         return None
 

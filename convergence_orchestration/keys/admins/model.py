@@ -144,7 +144,8 @@ def counting(versions: Sequence[Version], rotations: Sequence[Rotation], default
     current = enabled[0]
     made_by = [each for each in rotations if each.after + 1 == current.number]
     overlap = made_by[-1].overlap if made_by else default
-    previous = enabled[1] if len(enabled) > 1 else None
+    # without an overlap no clock is asked: the version is made by Google's, and may be a second ahead of ours
+    previous = enabled[1] if len(enabled) > 1 and overlap else None
     return Counting(current, previous, current.created_at + overlap)
 
 
