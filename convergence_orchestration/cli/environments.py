@@ -38,15 +38,14 @@ def prepare(
     """Make what is missing, mend what has drifted, and try it with the service account's rights."""
     from datetime import UTC, datetime  # noqa: PLC0415 not for --help
 
-    from convergence_orchestration.environment.model import Action  # noqa: PLC0415
-    from convergence_orchestration.environment.preparing import prepare as prepared  # noqa: PLC0415
+    from convergence_orchestration.environment.preparing import prepare as prepared  # noqa: PLC0415 not for --help
     from convergence_orchestration.environment.shown import sentence  # noqa: PLC0415
 
     changed = 0
     with cloud_at(data_dir, google_cloud=google_cloud, environment=environment) as cloud:
         for each in prepared(cloud, datetime.now(UTC)):
             typer.echo(sentence(each))
-            changed += each.action is not Action.EXISTED
+            changed += each.action.is_change
         name = cloud.settings.environment
     tell(
         f"{name} is prepared; "

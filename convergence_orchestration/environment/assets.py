@@ -94,7 +94,7 @@ def kms_key(context: dg.AssetExecutionContext, environments: Environments) -> dg
 )
 def admin_key_secret(
     context: dg.AssetExecutionContext, config: AdminKeyConfig, environments: Environments
-) -> dg.MaterializeResult[None]:
+) -> dg.MaterializeResult:  # type: ignore[type-arg] # with a check Dagster knows no other spelling
     """A first version if there is none; with `keep_up` all that is due."""
     with reported_failures(), environments.opened(context.partition_key) as cloud:
         prepared = None if config.keep_up and _exists(cloud) else prepare_secret(cloud)

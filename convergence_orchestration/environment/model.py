@@ -22,6 +22,12 @@ class Action(StrEnum):
     CREATED = "created"
     CHANGED = "changed"
     EXISTED = "existed"
+    TRIED = "tried"
+
+    @property
+    def is_change(self) -> bool:
+        """Something is different now."""
+        return self in {Action.CREATED, Action.CHANGED}
 
 
 @dataclass(frozen=True)

@@ -80,13 +80,13 @@ def prepare_bindings(cloud: Cloud) -> list[Prepared]:
     prepared = []
     for policies, resource, role, grant in wanted:
         is_new = policies.ensure_binding(resource, role, declared.member, grant)
-        change = Difference(f"{role} of {declared.service_account}", "no", "yes")
+        change = Difference(role, "not granted", "granted")
         prepared.append(
             Prepared(
-                resource,
+                f"{role} on {resource}",
                 Action.CREATED if is_new else Action.EXISTED,
                 (change,) if is_new else (),
-                f"{role} for {declared.service_account}",
+                f"Granted to {declared.service_account}.",
             )
         )
     return prepared
@@ -128,9 +128,7 @@ def probe(cloud: Cloud, *, is_fresh: bool) -> Prepared:
             error.details,
             retry_after=_SPREADING_SECONDS,
         ) from error
-    return Prepared(
-        cloud.kms.crypto_key_name, Action.EXISTED, note=f"{account} encrypts and decrypts with it."
-    )
+    return Prepared(cloud.kms.crypto_key_name, Action.TRIED, note=f"{account} encrypts and decrypts with it.")
 
 
 def prepare(cloud: Cloud, now: datetime) -> Iterator[Prepared]:
@@ -153,9 +151,16 @@ def _key(kms: Kms, rotation: timedelta, now: datetime) -> Prepared:
     found = kms.find_crypto_key()
     if found is None or found.rotation == rotation:
         return Prepared(kms.crypto_key_name, Action.EXISTED)
-    kms.set_rotation(rotation, now)
     difference = Difference("rotation period", _days(found.rotation), _days(rotation))
-    return Prepared(kms.crypto_key_name, Action.CHANGED, (difference,), "Its rotation is as declared again.")
+    try:
+        kms.set_rotation(rotation, now)
+    except PermanentError as error:
+        if error.code is not ErrorCode.PERMISSION_DENIED:
+            raise
+        note = f"It differs: {difference.what} {difference.found}, declared {difference.declared}. {error.message}"
+        return Prepared(kms.crypto_key_name, Action.EXISTED, note=note)
+    note = "Its rotation is as declared again."
+    return Prepared(kms.crypto_key_name, Action.CHANGED, (difference,), note)
 
 
 def _days(period: timedelta | None) -> str:

@@ -113,6 +113,8 @@ def _credentials_of(settings: Settings, acting_as: str | None) -> "Credentials":
     impersonated = impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
         source_credentials=own, target_principal=acting_as, target_scopes=_SCOPES, lifetime=300
     )
+    with translated("signing in", Service("Google Cloud", "googleapis.com", settings.gcp_project_id)):
+        own.refresh(Request())  # type: ignore[no-untyped-call]
     try:
         with translated(
             f"acting as {acting_as}", Service("IAM", "iamcredentials.googleapis.com", settings.gcp_project_id)
