@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,6 +20,7 @@ from convergence_orchestration.environment.preparing import (
     probe,
 )
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
+from convergence_orchestration.gcp.kms import KeyFacts, Kms
 from convergence_orchestration.gcp.secret_versions import SecretVersions
 from convergence_orchestration.keys import admin
 from convergence_orchestration.keys.token import generate_admin_key
@@ -164,6 +166,27 @@ def test_a_disabled_primary_version_is_named_and_left_to_people(cloud: Cloud) ->
         prepare_key(cloud, NOW)
 
     assert caught.value.code is ErrorCode.FAILED_PRECONDITION
+
+
+class SigningKms(Kms):
+    """Has a key that signs, which the local cloud does not serve."""
+
+    def find_crypto_key(self) -> KeyFacts:
+        return KeyFacts("ASYMMETRIC_SIGN", "ENABLED", None)
+
+
+def test_a_key_with_another_purpose_is_named_and_left_alone(cloud: Cloud) -> None:
+    signing = replace(cloud, kms=SigningKms(cloud.kms.client, cloud.kms.crypto_key_name))
+
+    with pytest.raises(PermanentError, match="it has purpose ASYMMETRIC_SIGN") as caught:
+        prepare_key(signing, NOW)
+
+    assert caught.value.code is ErrorCode.FAILED_PRECONDITION
+
+
+def test_a_kms_that_is_slow_is_waited_for(cloud: Cloud, local_gcp: Emulator) -> None:
+    with faults(local_gcp, {"method": f"{KMS}/*", "delay_seconds": 0.2, "times": 2}):
+        assert prepare_key_ring(cloud).action is Action.CREATED
 
 
 def test_a_kms_that_is_down_is_tried_again_and_one_that_is_down_once_is_no_matter(
