@@ -109,7 +109,6 @@ def _facts(name: str, rotated: Rotated) -> dict[str, str]:
 @dg.job(
     name="rotate_admin_key",
     description="Gives an administrator a new key; the one before counts until the overlap is over.",
-    executor_def=dg.in_process_executor,
 )
 def rotate_admin_key() -> None:
     """The one op, so that it can be launched by name."""
