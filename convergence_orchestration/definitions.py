@@ -9,6 +9,11 @@ from typing import Any
 
 import dagster as dg
 
+from convergence_orchestration.audit.resources import RunTrails, audit_resources, audited_executor
+from convergence_orchestration.environment.assets import environment_assets
+from convergence_orchestration.environment.jobs import environment_jobs
+from convergence_orchestration.environment.resources import environment_resources
+from convergence_orchestration.environment.schedules import environment_schedules
 from convergence_orchestration.gcp.resources import settings_resources
 from convergence_orchestration.keys.jobs import key_jobs
 from convergence_orchestration.keys.resources import key_resources
@@ -34,11 +39,19 @@ def build_definitions(
     settings: Settings, overrides: Mapping[str, dg.ConfigurableResource[Any]] | None = None
 ) -> dg.Definitions:
     """Everything this code location offers, with the resources of `settings` unless `overrides` names another."""
-    google = settings_resources(settings) | dict(overrides or {})
+    resources: dict[str, Any] = {
+        **settings_resources(settings),
+        **environment_resources(settings),
+        **tenancy_resources(settings),
+        **key_resources(settings),  # the domains do not know each other
+        **(overrides or {}),
+    }
+    trails = RunTrails(resources["bigquery"], settings.environment)
     return dg.Definitions(
-        assets=[*warehouse_assets(), *tenant_assets(), *tenant_schema_assets()],
+        assets=[*environment_assets(), *warehouse_assets(), *tenant_assets(), *tenant_schema_assets()],
         asset_checks=warehouse_checks(),
         jobs=[
+            *environment_jobs(),
             *warehouse_jobs(),
             *tenancy_jobs(),
             *tenancy_forms(),
@@ -48,14 +61,14 @@ def build_definitions(
             *upkeep_jobs(),
         ],
         sensors=tenancy_sensors(),
-        schedules=[*tenancy_schedules(), *tenant_schema_schedules(), *upkeep_schedules()],
-        resources={
-            **google,
-            **tenancy_resources(settings),
-            **key_resources(settings, google),  # the domains do not know each other
-            **(overrides or {}),
-        },
-        executor=dg.in_process_executor,
+        schedules=[
+            *environment_schedules(),
+            *tenancy_schedules(),
+            *tenant_schema_schedules(),
+            *upkeep_schedules(),
+        ],
+        resources={**audit_resources(trails), **resources},
+        executor=audited_executor(trails),  # for every job that names no other
     )
 
 

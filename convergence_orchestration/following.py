@@ -34,6 +34,11 @@ class FollowedIndex[Key, Value]:
         """Serve `values` from now on, the later of two with one key; `as_of` is when the look that gave them began."""
         self._snapshot = _Snapshot({self._key_of(value): value for value in values}, as_of)
 
+    def update(self, values: Iterable[Value], as_of: datetime) -> None:
+        """Serve `values` as well from now on, in the place of those with their keys; what is served is copied, not changed."""
+        changed = {self._key_of(value): value for value in values}
+        self._snapshot = _Snapshot({**self._snapshot.values, **changed}, as_of)
+
     def confirm(self, as_of: datetime) -> None:
         """Nothing has changed up to `as_of`: the values stay, their age begins anew."""
         self._snapshot = _Snapshot(self._snapshot.values, as_of)
@@ -51,6 +56,10 @@ class FollowedIndex[Key, Value]:
         return len(self._snapshot.values)
 
 
+EARLY_SECONDS = 0.25
+"""Between two looks there is at least this pause, however often `wake` is called."""
+
+
 class Follower(ABC):
     """Calls `refresh` every `interval` seconds as long as it runs; a look that fails changes nothing.
 
@@ -63,6 +72,7 @@ class Follower(ABC):
         self._what = what
         self._interval = interval
         self._stopping = Event()
+        self._awake = Event()
         self._thread = Thread(target=self._run, name=f"follower of {what}", daemon=True)
 
     @abstractmethod
@@ -77,16 +87,24 @@ class Follower(ABC):
         """Begin to follow, with a first look at once. Once in a follower's life."""
         self._thread.start()
 
+    def wake(self) -> None:
+        """Ask for a look before the interval is over; returns at once, and the look comes when the shortest pause is over."""
+        self._awake.set()
+
     def stop(self, timeout: float = 5.0) -> None:
         """End the thread; waits `timeout` seconds for the look it may be in. Harmless if it was never started."""
         self._stopping.set()
+        self._awake.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
 
     def _run(self) -> None:
+        pause = min(EARLY_SECONDS, self._interval)
         while not self._stopping.is_set():
+            self._awake.clear()  # before the look: what is asked for during it may have come too late for it
             self._try_to_refresh()
-            self._stopping.wait(self._interval)
+            self._stopping.wait(pause)
+            self._awake.wait(self._interval - pause)
 
     def _try_to_refresh(self) -> None:
         try:

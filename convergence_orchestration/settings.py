@@ -5,6 +5,7 @@ source of configuration. `load_settings` is the only way in; a `.env` file in th
 """
 
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import Annotated, Literal, Self
 
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -66,6 +67,9 @@ class Settings(BaseSettings):
         pattern=r"^[a-zA-Z0-9_-]{1,63}$",
         description="Crypto key that seals tenants' keys.",
     )
+    kms_rotation_days: int = Field(
+        default=90, ge=1, le=36_500, description="Days after which the crypto key gets a new primary version."
+    )
 
     # The application
     environment: Environment = Field(
@@ -82,6 +86,20 @@ class Settings(BaseSettings):
         default=None,
         min_length=16,
         description="Administrators' key; unset, the secret admin-api-key-<environment> in Secret Manager.",
+    )
+    admin_key_rotation_days: int = Field(
+        default=90, ge=1, le=3650, description="Days after which an administrators' key is rotated by itself."
+    )
+    admin_key_overlap_hours: float = Field(
+        default=24,
+        ge=0,
+        le=720,
+        description="Hours in which the administrators' key before the newest one is still accepted.",
+    )
+    service_account: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9-]+@[a-z0-9.-]+$",
+        description="Whom the API runs as; unset, convergence-api-{dev,staging,prod} of GCP_PROJECT_ID.",
     )
     disable_auth: bool = Field(
         default=False, description="Accept every caller; honoured in development alone."
@@ -144,6 +162,10 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds that a rotated key may still work, at most.",
     )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas.",
+    )
     key_index_refresh_seconds: float = Field(
         default=2, gt=0, le=60, description="Seconds between two looks at the key ledger."
     )
@@ -157,11 +179,21 @@ class Settings(BaseSettings):
         default=30, gt=0, description="Age in seconds of the tenants' states past which tenants get 503."
     )
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            try:
+                ip_network(each)
+            except ValueError:
+                raise ValueError("each must be an address or a network, for example 10.0.0.0/8") from None
         return value
 
     @field_validator("log_level", mode="before")
@@ -184,6 +216,12 @@ class Settings(BaseSettings):
         return self.kms_keyring or f"convergence-keyring-{self.environment.short}"
 
     @property
+    def service_account_email(self) -> str:
+        """Whom the API of this environment runs as, the guide's name if none is set."""
+        name = f"convergence-api-{self.environment.short}"
+        return self.service_account or f"{name}@{self.gcp_project_id}.iam.gserviceaccount.com"
+
+    @property
     def crypto_key_name(self) -> str:
         """Full resource name of the key that seals tenants' keys."""
         project = self.kms_project_id or self.gcp_project_id
@@ -193,6 +231,16 @@ class Settings(BaseSettings):
     def admin_secret_id(self) -> str:
         """Name of the administrators' key in Secret Manager, as in the guide: `admin-api-key-{dev,staging,prod}`."""
         return f"admin-api-key-{self.environment.short}"
+
+    def of(self, environment: Environment) -> "Settings":
+        """These settings for another environment of the same project.
+
+        The key ring, the service account and the key that are named are this environment's: the other has the guide's.
+        """
+        if environment is self.environment:
+            return self
+        own = {"kms_keyring": None, "service_account": None, "admin_api_key": None, "disable_auth": False}
+        return self.model_copy(update={"environment": environment, **own})
 
     @property
     def dagster_base_url(self) -> str:

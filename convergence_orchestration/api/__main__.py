@@ -3,6 +3,7 @@
 import uvicorn
 
 from convergence_orchestration.api.app import create_app
+from convergence_orchestration.api.header_limit import LimitedHead
 from convergence_orchestration.settings import Settings
 
 GRACE_SECONDS = 8
@@ -17,9 +18,12 @@ def main() -> None:
         app,
         host=settings.api_host,
         port=settings.api_port,
+        http=LimitedHead,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # TRUSTED_PROXIES says whose to believe, and then only for the audit log
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
 

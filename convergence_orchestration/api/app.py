@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
 from fastapi import FastAPI
 from pydantic import SecretStr
@@ -15,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from convergence_orchestration import __version__, logs
+from convergence_orchestration.api.auth import TENANT_KEY_SCHEME
 from convergence_orchestration.api.body_limit import BodyLimit
 from convergence_orchestration.api.context import RequestContexts
 from convergence_orchestration.api.failures import Defects, add_error_answers
@@ -22,6 +24,7 @@ from convergence_orchestration.api.metrics import Metrics
 from convergence_orchestration.api.rate_limits import RateLimits
 from convergence_orchestration.api.routes import (
     api_keys,
+    audit,
     bootstrap,
     health,
     key_list,
@@ -111,7 +114,10 @@ def _assembled(settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
     )
     app.state.settings = settings
     add_error_answers(app)
+    # routes are tried one after another: what tenants' programs call all the time comes first
     for routes in (
+        me,
+        pipeline_runs,
         health,
         bootstrap,
         tenants,
@@ -121,11 +127,23 @@ def _assembled(settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
         api_keys,
         key_revocations,
         key_list,
-        me,
-        pipeline_runs,
+        audit,
     ):
         app.include_router(routes.router)
+    _document_tenants_keys(app)
     return app
+
+
+def _document_tenants_keys(app: FastAPI) -> None:
+    """Let the OpenAPI document define what `TenantRoute` says that its calls need."""
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = described()
+        document.setdefault("components", {}).setdefault("securitySchemes", {}).update(TENANT_KEY_SCHEME)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:

@@ -111,6 +111,17 @@ def refused_field(error: ConvergenceError) -> str | None:
     return field if isinstance(field, str) else None
 
 
+def code_of_validation(error: RequestValidationError) -> ErrorCode:
+    """The code that a request which is not valid is answered with."""
+    is_json = all(problem["type"] != "json_invalid" for problem in error.errors())
+    return ErrorCode.INVALID_ARGUMENT if is_json else ErrorCode.MALFORMED_JSON
+
+
+def code_of_framework(error: HTTPException) -> ErrorCode:
+    """The code that an exception of the framework is answered with."""
+    return _BY_STATUS.get(error.status_code, (ErrorCode.INTERNAL, _DEFECT))[0]
+
+
 async def _of_ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, ConvergenceError)  # noqa: S101 what it is registered for
     status = STATUS[error.code]
@@ -127,7 +138,7 @@ async def _of_ours(request: Request, error: Exception) -> Response:
 async def _of_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 what it is registered for
     problems = error.errors()
-    if any(problem["type"] == "json_invalid" for problem in problems):
+    if code_of_validation(error) is ErrorCode.MALFORMED_JSON:
         return answer(
             request.scope,
             ErrorCode.MALFORMED_JSON,

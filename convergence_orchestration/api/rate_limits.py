@@ -1,4 +1,4 @@
-"""How often a caller may call: the limits of plans and settings, counted by the `limits` package in memory or in Redis.
+"""How often a caller may call: the limits of plans and settings, counted in memory, or by the `limits` package in Redis.
 
 What belongs here: counting and the headers that tell about it. Windows move with the clock, so no burst fits around a
 window's edge. If Redis cannot be asked, this process counts for itself: limits protect the platform, they authorise
@@ -8,40 +8,21 @@ nobody, so a lost counter must not stop callers.
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import anyio.to_thread
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.errors import ConfigurationError
-from limits.storage import MemoryStorage, Storage, storage_from_string
+from limits.storage import Storage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
 from convergence_orchestration.api.context import RequestContext
+from convergence_orchestration.api.own_windows import Allowance, OwnWindows
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
 from convergence_orchestration.logs import logger
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.model import PLAN_LIMITS, Plan
 
 _log = logger(__name__)
-
-
-@dataclass(frozen=True)
-class Allowance:
-    """What is left of the limit that is nearest to its end; `reset` is in seconds from now."""
-
-    limit: int
-    window: str
-    remaining: int
-    reset: int
-    is_exceeded: bool = False
-
-    def headers(self) -> dict[str, str]:
-        """The `RateLimit-*` headers."""
-        return {
-            "RateLimit-Limit": str(self.limit),
-            "RateLimit-Remaining": str(self.remaining),
-            "RateLimit-Reset": str(self.reset),
-        }
 
 
 class RateLimits:
@@ -56,7 +37,7 @@ class RateLimits:
         self._any_tenant = _items(settings.tenant_requests_per_minute, settings.tenant_requests_per_hour)
         self._creation = (RateLimitItemPerMinute(settings.tenant_creations_per_minute, namespace="creation"),)
         self._shared = _shared_storage(settings.rate_limit_storage_url)
-        self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._own = OwnWindows()
 
     async def charge_tenant(self, tenant_id: str, plan: Plan | None, context: RequestContext) -> None:
         """Count a call of a tenant, and tell its headers to `context`; without its plan the settings alone count.
@@ -88,7 +69,7 @@ class RateLimits:
 
     async def _count(self, items: Sequence[RateLimitItem], who: str) -> Allowance:
         if self._shared is None:
-            return _count(self._own, items, who)
+            return self._own.count(items, who)
         try:
             return await anyio.to_thread.run_sync(_count, self._shared, items, who)
         except Exception as error:  # noqa: BLE001 whatever Redis' client raises, see the module
@@ -96,7 +77,7 @@ class RateLimits:
                 "Rate limits are counted in this process alone: their storage fails",
                 kind=type(error).__name__,
             )
-            return _count(self._own, items, who)
+            return self._own.count(items, who)
 
 
 def requests_allowed(plan: Plan, settings: Settings) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from convergence_orchestration.errors import (
 
 RunId = NewType("RunId", str)
 
+_TRANSIENT = f"{TransientError.__module__}.{TransientError.__qualname__}: "
 _VALUE_FIELDS = ("text", "url", "path", "mdStr", "floatValue", "boolValue", "timestamp")
 
 
@@ -143,6 +144,8 @@ def _step_failure(event: Mapping[str, Any]) -> RunFailure:
 
 
 def _run_failure(event: Mapping[str, Any]) -> RunFailure:
+    if message := _of_ours_that_may_pass(event.get("error")):
+        return RunFailure(ErrorCode.UNAVAILABLE, message)
     if event.get("error"):
         return RunFailure(
             ErrorCode.INTERNAL,
@@ -150,6 +153,12 @@ def _run_failure(event: Mapping[str, Any]) -> RunFailure:
         )
     reason = first_line(event.get("message") or "")
     return RunFailure(ErrorCode.UNAVAILABLE, f"Send the request again: its run died. {reason}".strip())
+
+
+def _of_ours_that_may_pass(error: Mapping[str, Any] | None) -> str | None:
+    """What a TransientError outside of all steps says, for example that a run's audit row could not be written."""
+    _, is_ours, message = str((error or {}).get("message")).partition(_TRANSIENT)
+    return first_line(message) if is_ours else None
 
 
 def _reason(error: Mapping[str, Any] | None) -> str:

@@ -4,6 +4,7 @@ What belongs here: putting them together. Nothing is asked of any of them before
 waits for none: what cannot be reached is told by /health/ready.
 """
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import httpx
 from fastapi import Request
 
 from convergence_orchestration.api.admin_access import AdminAccess
+from convergence_orchestration.api.audit_writing import ApiAudit
 from convergence_orchestration.api.dagster_client import DagsterClient
 from convergence_orchestration.api.key_source import LedgerOnceBootstrapped
 from convergence_orchestration.api.metrics import Metrics
@@ -30,8 +32,11 @@ from convergence_orchestration.gcp.kms import Kms
 from convergence_orchestration.gcp.secrets import Secrets
 from convergence_orchestration.keys.follower import LedgerFollower
 from convergence_orchestration.keys.index import KeyIndex
-from convergence_orchestration.keys.ledger import KeyLedger
+from convergence_orchestration.keys.ledger import KeyEvents, event_of
+from convergence_orchestration.keys.ledger_listing import ListedLedger
 from convergence_orchestration.keys.stores import KeyStores
+from convergence_orchestration.keys.usage import APPEND_SECONDS, UsageRecorder
+from convergence_orchestration.keys.verifying import Verifier
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.follower import TenantFollower, read_profiles
 from convergence_orchestration.tenancy.index import TenantIndex
@@ -65,6 +70,8 @@ class Services:
     limits: RateLimits
     index: KeyIndex
     follower: LedgerFollower
+    verifier: Verifier
+    usage: UsageRecorder
     tenant_index: TenantIndex
     tenant_follower: TenantFollower
     dagster: DagsterClient
@@ -73,9 +80,10 @@ class Services:
     kms: Kms
     tenants: Tenants
     requests: TenantRequests
-    ledger: KeyLedger
+    ledger: KeyEvents
     key_stores: KeyStores
     key_refusals: SharedRefusals
+    audit: ApiAudit
     readiness: ReadinessChecks
     threads: anyio.CapacityLimiter
     turns: Turns
@@ -113,14 +121,20 @@ async def opened(standing: Standing) -> AsyncIterator[Services]:
         # Dagster is an address of ours: no proxy of the environment stands before it
         async with httpx.AsyncClient(trust_env=False) as http:
             services = _services(standing, google, DagsterClient(http, settings.dagster_base_url))
-            followers: tuple[Follower, ...] = (services.follower, services.tenant_follower)
-            for follower in followers:
-                follower.start()
+            threads: tuple[Follower | UsageRecorder, ...] = (
+                services.follower,
+                services.tenant_follower,
+                services.usage,
+            )
+            for thread in threads:
+                thread.start()
+            services.audit.start()
             try:
                 yield services
             finally:
-                for follower in followers:
-                    await anyio.to_thread.run_sync(follower.stop)
+                for thread in threads:
+                    await anyio.to_thread.run_sync(thread.stop)
+                await anyio.to_thread.run_sync(services.audit.stop)
 
 
 @dataclass(frozen=True)
@@ -150,15 +164,19 @@ def _google(settings: Settings) -> Iterator[_Google]:
 def _services(standing: Standing, google: _Google, dagster: DagsterClient) -> Services:
     settings, index, clock = standing.settings, standing.index, standing.clock
     tenants = Tenants(google.bigquery)
-    key_stores = KeyStores.over(google.bigquery, google.secrets, settings.environment)
-    source = LedgerOnceBootstrapped(key_stores.ledger)
+    audit = ApiAudit(google.bigquery.client, settings.environment, clock)
+    key_stores = KeyStores.over(google.bigquery, google.secrets, settings.environment, audit.trail)
+    source = LedgerOnceBootstrapped(ListedLedger(google.bigquery, key_stores.ledger, event_of, clock))
+    follower = LedgerFollower(source, index, interval=settings.key_index_refresh_seconds, clock=clock)
     return Services(
         settings=settings,
         clock=clock,
         metrics=standing.metrics,
         limits=standing.limits,
         index=index,
-        follower=LedgerFollower(source, index, interval=settings.key_index_refresh_seconds, clock=clock),
+        follower=follower,
+        verifier=Verifier(index, settings.environment, follower.wake, time.monotonic),
+        usage=UsageRecorder(BigQuery(google.bigquery.client, APPEND_SECONDS), clock),
         tenant_index=standing.tenant_index,
         tenant_follower=TenantFollower(
             partial(read_profiles, google.bigquery),
@@ -167,7 +185,7 @@ def _services(standing: Standing, google: _Google, dagster: DagsterClient) -> Se
             clock=clock,
         ),
         dagster=dagster,
-        admin=AdminAccess(settings, google.secrets),
+        admin=AdminAccess(settings, google.secrets, clock=clock),
         bigquery=google.bigquery,
         kms=google.kms,
         tenants=tenants,
@@ -175,6 +193,7 @@ def _services(standing: Standing, google: _Google, dagster: DagsterClient) -> Se
         ledger=key_stores.ledger,
         key_stores=key_stores,
         key_refusals=SharedRefusals(),
+        audit=audit,
         readiness=ReadinessChecks(settings, index, standing.tenant_index, dagster, google.bigquery, clock),
         threads=anyio.CapacityLimiter(GOOGLE_CALLS_AT_ONCE),
         turns=Turns(),

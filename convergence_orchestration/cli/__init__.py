@@ -10,7 +10,10 @@ from typing import Annotated
 import typer
 
 from convergence_orchestration.cli import (
+    admin_keys,
+    audit,
     demo,
+    environments,
     key_listing,
     lifecycle,
     log_lines,
@@ -40,7 +43,20 @@ app = typer.Typer(
 )
 for command in (lifecycle.up, lifecycle.down, lifecycle.status, log_lines.logs, demo.demo):
     app.command()(command)
-app.command("admin-key")(secret_manager.admin_key)
+admins = typer.Typer(
+    invoke_without_command=True, callback=secret_manager.admin_key, help=secret_manager.admin_key.__doc__
+)
+_ADMIN_COMMANDS: dict[str, Callable[..., None]] = {
+    "list": admin_keys.list_administrators,
+    "add": admin_keys.add,
+    "rotate": admin_keys.rotate,
+    "remove": admin_keys.remove,
+    "reveal": admin_keys.reveal,
+}
+for name, act in _ADMIN_COMMANDS.items():
+    admins.command(name)(act)
+app.add_typer(admins, name="admin-key")
+app.add_typer(environments.app, name="environment")
 app.command("gcloud-env")(secret_manager.gcloud_env)
 tenant = typer.Typer(
     no_args_is_help=True, help="Make tenants, one or many, look at them, change them, let them leave."
@@ -74,6 +90,7 @@ _KEY_COMMANDS: dict[str, Callable[..., None]] = {
 for name, act in _KEY_COMMANDS.items():
     key.command(name)(act)
 app.add_typer(key, name="key")
+app.add_typer(audit.app, name="audit")
 
 
 def _print_version(is_wanted: bool) -> None:  # noqa: FBT001 Typer's callback

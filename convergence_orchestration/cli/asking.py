@@ -56,6 +56,7 @@ class Pages:
 
 TENANTS = Pages("/admin/tenants", "tenants", "after")
 REQUESTS = Pages("/admin/tenant-requests", "requests", "before")
+AUDIT = Pages("/admin/audit", "rows", "before")
 
 
 def calls_of(data_dir: "Path", api_url: str | None, wait_seconds: float = DEFAULT_WAIT) -> "ApiCalls":

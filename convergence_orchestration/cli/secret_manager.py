@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 def admin_key(
+    context: typer.Context,
     *,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     store: Annotated[
@@ -32,7 +33,10 @@ def admin_key(
         ),
     ] = False,
 ) -> None:
-    """Print the administrators' key alone, or with --set store another one."""
+    """Print the administrators' key alone, or with --set store another one; the commands are for the rest of its life."""
+    if context.invoked_subcommand is not None:
+        _refuse_misplaced(context)
+        return
     from convergence_orchestration.cli import access  # noqa: PLC0415 not for --help
     from convergence_orchestration.settings import load_settings  # noqa: PLC0415
 
@@ -45,6 +49,19 @@ def admin_key(
         typer.echo(_stored(load_settings(admin_api_key=None)).get_secret_value())
         return
     typer.echo(access.administrators_key(directory).get_secret_value())
+
+
+def _refuse_misplaced(context: typer.Context) -> None:
+    """An option before the command would be passed over, and the command meet another platform than was meant."""
+    typed = [
+        name
+        for name in context.params
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    ]
+    if typed:
+        raise typer.BadParameter(
+            "Put the options behind the command: `convergence admin-key COMMAND --option`."
+        )
 
 
 def gcloud_env(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:

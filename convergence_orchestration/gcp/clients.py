@@ -5,7 +5,7 @@ imported when their client is wanted: every run worker pays for what it imports.
 """
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.gcp.translate import Service, translated
@@ -47,11 +47,11 @@ def bigquery_client(settings: Settings) -> "Client":
     return client
 
 
-def kms_client(settings: Settings) -> "KeyManagementServiceClient":
-    """The client of Cloud KMS.
+def kms_client(settings: Settings, acting_as: str | None = None) -> "KeyManagementServiceClient":
+    """The client of Cloud KMS, with the rights of the service account `acting_as` and no others if one is named.
 
     Raises:
-        PermanentError: PERMISSION_DENIED if there are no usable credentials.
+        PermanentError: PERMISSION_DENIED if there are no usable credentials, or if they may not act as that account.
     """
     from google.cloud.kms_v1.services.key_management_service import KeyManagementServiceClient  # noqa: PLC0415
     from google.cloud.kms_v1.services.key_management_service.transports import (  # noqa: PLC0415
@@ -60,9 +60,9 @@ def kms_client(settings: Settings) -> "KeyManagementServiceClient":
 
     host = settings.kms_emulator_host
     if host is None:
-        return KeyManagementServiceClient(credentials=_credentials(settings, host))
+        return KeyManagementServiceClient(credentials=_credentials_of(settings, acting_as))
     return KeyManagementServiceClient(
-        transport=KeyManagementServiceGrpcTransport(host=host, channel=_insecure_channel(host))
+        transport=KeyManagementServiceGrpcTransport(host=host, channel=_insecure_channel(host, acting_as))
     )
 
 
@@ -87,10 +87,55 @@ def secret_manager_client(settings: Settings) -> "SecretManagerServiceClient":
     )
 
 
-def _insecure_channel(host: str) -> "grpc.Channel":
+def _insecure_channel(host: str, acting_as: str | None = None) -> "grpc.Channel":
     import grpc  # noqa: PLC0415
 
-    return grpc.insecure_channel(host, options=_CHANNEL_OPTIONS)
+    channel = grpc.insecure_channel(host, options=_CHANNEL_OPTIONS)
+    if acting_as is None:
+        return channel
+    from convergence_orchestration.gcp.local_callers import as_caller  # noqa: PLC0415 with grpc
+
+    return as_caller(channel, acting_as)
+
+
+def _credentials_of(settings: Settings, acting_as: str | None) -> "Credentials":
+    """Our own credentials, or those of a service account that we may act as, which is tried at once.
+
+    Tried later, inside a call, a refusal would look like a service that is down.
+    """
+    from google.auth import impersonated_credentials  # noqa: PLC0415
+    from google.auth.exceptions import RefreshError  # noqa: PLC0415
+    from google.auth.transport.requests import Request  # noqa: PLC0415
+
+    own = _credentials(settings, None)
+    if acting_as is None:
+        return own
+    impersonated = impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
+        source_credentials=own, target_principal=acting_as, target_scopes=_SCOPES, lifetime=300
+    )
+    with translated("signing in", Service("Google Cloud", "googleapis.com", settings.gcp_project_id)):
+        own.refresh(Request())  # type: ignore[no-untyped-call]
+    try:
+        with translated(
+            f"acting as {acting_as}", Service("IAM", "iamcredentials.googleapis.com", settings.gcp_project_id)
+        ):
+            impersonated.refresh(Request())  # type: ignore[no-untyped-call]
+    except PermanentError as error:
+        if not isinstance(error.__cause__, RefreshError):
+            raise
+        raise PermanentError(
+            ErrorCode.PERMISSION_DENIED, _how_to_act_as(acting_as, settings.gcp_project_id)
+        ) from error
+    return cast("Credentials", impersonated)
+
+
+def _how_to_act_as(email: str, project: str) -> str:
+    return (
+        f"Let whoever runs this act as {email}, which tries what that account may do: `gcloud iam service-accounts "
+        f'add-iam-policy-binding {email} --project={project} --member="user:YOU" '
+        '--role="roles/iam.serviceAccountTokenCreator"`. If there is no such account, make it: `gcloud iam '
+        f"service-accounts create {email.partition('@')[0]} --project={project}`."
+    )
 
 
 def _credentials(settings: Settings, emulator_host: str | None) -> "Credentials":

@@ -15,6 +15,7 @@ from google.cloud import kms_v1
 
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
 from convergence_orchestration.gcp.deadlines import each_attempt, repeatable
+from convergence_orchestration.gcp.policies import Policies
 from convergence_orchestration.gcp.translate import Service, translated
 
 ROTATION_PERIOD: Final = timedelta(days=90)
@@ -31,19 +32,38 @@ class Encrypted:
     key_version: str
 
 
+@dataclass(frozen=True)
+class KeyFacts:
+    """What a crypto key is like, in Google's words.
+
+    Attributes:
+        rotation: how often it gets a new primary version; None if never.
+    """
+
+    purpose: str
+    primary_state: str
+    rotation: timedelta | None
+
+
 class Kms:
     """One crypto key, named `projects/P/locations/L/keyRings/R/cryptoKeys/K`.
 
-    Every method raises the errors of `translate.py`.
+    Every method raises the errors of `translate.py`; the commands in them name `service_account`.
     """
 
-    def __init__(self, client: kms_v1.KeyManagementServiceClient, crypto_key_name: str) -> None:
+    def __init__(
+        self,
+        client: kms_v1.KeyManagementServiceClient,
+        crypto_key_name: str,
+        service_account: str = "SERVICE_ACCOUNT",
+    ) -> None:
         self.client = client
         self.crypto_key_name = crypto_key_name
         self.key_ring_name, _, self._key_id = crypto_key_name.partition("/cryptoKeys/")
         parts = crypto_key_name.split("/")
         project, self.location, ring = parts[1], parts[3], parts[5]
         self._service = Service("Cloud KMS", str(client.transport.host), project)
+        self.policies = Policies(client, self._service)
         self._administering = partial(
             translated,
             service=self._service,
@@ -55,7 +75,7 @@ class Kms:
             service=self._service,
             grant=f"gcloud kms keys add-iam-policy-binding {self._key_id} --project={project} "
             f"--location={self.location} --keyring={ring} "
-            '--member="serviceAccount:SERVICE_ACCOUNT" --role="roles/cloudkms.cryptoKeyEncrypterDecrypter"',
+            f'--member="serviceAccount:{service_account}" --role="roles/cloudkms.cryptoKeyEncrypterDecrypter"',
         )
 
     def ensure_key_ring(self) -> bool:
@@ -67,24 +87,47 @@ class Kms:
                 return self._create_key_ring()
         return False
 
-    def ensure_crypto_key(self, now: datetime | None = None) -> bool:
-        """Make sure the key exists, rotated every 90 days: True if this call made it.
+    def ensure_crypto_key(self, now: datetime | None = None, rotation: timedelta = ROTATION_PERIOD) -> bool:
+        """Make sure the key exists and encrypts: True if this call made it, with this rotation period.
 
         Args:
-            now: the next rotation is 90 days after this; the present by default.
+            now: the next rotation is `rotation` after this; the present by default.
+            rotation: of a key that is made; one that is there keeps its own.
 
         Raises:
             PermanentError: FAILED_PRECONDITION if a key of that name is there that cannot encrypt.
         """
-        with self._administering(f"making sure of key {self.crypto_key_name}"):
+        found = self.find_crypto_key()
+        if found is None:
+            with self._administering(f"making key {self.crypto_key_name}"):
+                return self._create_crypto_key(now or datetime.now(UTC), rotation)
+        self._check_it_encrypts(found)
+        return False
+
+    def find_crypto_key(self) -> KeyFacts | None:
+        """What the key is like; None if it is not there."""
+        with self._administering(f"looking at key {self.crypto_key_name}"):
             try:
                 found = self.client.get_crypto_key(
                     name=self.crypto_key_name, retry=repeatable(), timeout=each_attempt()
                 )
             except NotFound:
-                return self._create_crypto_key(now or datetime.now(UTC))
-        self._check_it_encrypts(found)
-        return False
+                return None
+        rotation = found.rotation_period if "rotation_period" in found else None
+        return KeyFacts(found.purpose.name, found.primary.state.name, rotation)
+
+    def set_rotation(self, rotation: timedelta, now: datetime) -> None:
+        """Give the key a new primary version every `rotation` from now on, the first one `rotation` after `now`."""
+        key = kms_v1.CryptoKey(
+            name=self.crypto_key_name, rotation_period=rotation, next_rotation_time=now + rotation
+        )
+        with self._administering(f"setting the rotation of key {self.crypto_key_name}"):
+            self.client.update_crypto_key(
+                crypto_key=key,
+                update_mask={"paths": ["rotation_period", "next_rotation_time"]},
+                retry=repeatable(),
+                timeout=each_attempt(),
+            )
 
     def encrypt(self, plaintext: bytes, aad: bytes) -> bytes:
         """The ciphertext of at most 64 KiB, bound to `aad`: see `encrypt_with_version`."""
@@ -161,11 +204,11 @@ class Kms:
             return False
         return True
 
-    def _create_crypto_key(self, now: datetime) -> bool:
+    def _create_crypto_key(self, now: datetime, rotation: timedelta) -> bool:
         key = kms_v1.CryptoKey(
             purpose=kms_v1.CryptoKey.CryptoKeyPurpose.ENCRYPT_DECRYPT,
-            rotation_period=ROTATION_PERIOD,
-            next_rotation_time=now + ROTATION_PERIOD,
+            rotation_period=rotation,
+            next_rotation_time=now + rotation,
         )
         try:
             self.client.create_crypto_key(
@@ -179,15 +222,14 @@ class Kms:
             return False
         return True
 
-    def _check_it_encrypts(self, key: kms_v1.CryptoKey) -> None:
-        enabled = key.primary.state == kms_v1.CryptoKeyVersion.CryptoKeyVersionState.ENABLED
-        if key.purpose == kms_v1.CryptoKey.CryptoKeyPurpose.ENCRYPT_DECRYPT and enabled:
+    def _check_it_encrypts(self, key: KeyFacts) -> None:
+        if (key.purpose, key.primary_state) == ("ENCRYPT_DECRYPT", "ENABLED"):
             return
         raise PermanentError(
             ErrorCode.FAILED_PRECONDITION,
             f"Give key {self.crypto_key_name} the purpose ENCRYPT_DECRYPT and an enabled primary version, "
-            f"or name another key with KMS_KEY: it has purpose {key.purpose.name} "
-            f"and its primary version is {key.primary.state.name}.",
+            f"or name another key with KMS_KEY: it has purpose {key.purpose} "
+            f"and its primary version is {key.primary_state}.",
         )
 
 

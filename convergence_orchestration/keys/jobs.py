@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from convergence_orchestration.audit.trail import AuditTrail
 from convergence_orchestration.gcp.resources import (
     BigQueryConnection,
     KmsConnection,
@@ -64,11 +65,12 @@ def issue_key(
     kms: KmsConnection,
     secret_manager: SecretManagerConnection,
     key_stores: KeyStoresApi,
+    audit: dg.ResourceParam[AuditTrail],
 ) -> None:
     """One try at issuing one key."""
     with reported_failures():
         asked = _new_key(context, config, Environment(key_stores.environment))
-        record = issue(key_stores.over(bigquery, secret_manager), kms.kms(), asked, _now)
+        record = issue(key_stores.over(bigquery, secret_manager, audit), kms.kms(), asked, _now)
     fetch = f"convergence key reveal {record.key_id}"
     context.log.info("Fetch the key once with `%s`.", fetch)
     context.add_output_metadata(
@@ -94,11 +96,12 @@ def rotate_key(
     kms: KmsConnection,
     secret_manager: SecretManagerConnection,
     key_stores: KeyStoresApi,
+    audit: dg.ResourceParam[AuditTrail],
 ) -> None:
     """One try at rotating one key."""
     with reported_failures():
         asked = _rotation(context, config, key_stores.max_grace_seconds)
-        rotated = rotate(key_stores.over(bigquery, secret_manager), kms.kms(), asked, _now)
+        rotated = rotate(key_stores.over(bigquery, secret_manager, audit), kms.kms(), asked, _now)
     fetch = f"convergence key reveal {rotated.new.key_id}"
     context.log.info("Fetch the new key once with `%s`.", fetch)
     context.add_output_metadata(
@@ -123,6 +126,7 @@ def revoke_key(
     bigquery: BigQueryConnection,
     secret_manager: SecretManagerConnection,
     key_stores: KeyStoresApi,
+    audit: dg.ResourceParam[AuditTrail],
 ) -> None:
     """One try at revoking one key."""
     asked = Revocation(
@@ -133,7 +137,7 @@ def revoke_key(
         run_id=context.run_id,
     )
     with reported_failures():
-        record = revoke(key_stores.over(bigquery, secret_manager), asked, _now())
+        record = revoke(key_stores.over(bigquery, secret_manager, audit), asked, _now())
     context.add_output_metadata(
         {
             "key_id": record.key_id,
@@ -154,11 +158,12 @@ def revoke_keys_of_tenant(
     bigquery: BigQueryConnection,
     secret_manager: SecretManagerConnection,
     key_stores: KeyStoresApi,
+    audit: dg.ResourceParam[AuditTrail],
 ) -> None:
     """One try at revoking all of them; repeated, it finds those that are left."""
     with reported_failures():
         revoked = revoke_all(
-            key_stores.over(bigquery, secret_manager),
+            key_stores.over(bigquery, secret_manager, audit),
             parse_tenant_id(config.tenant_id),
             actor=_actor(context),
             reason=config.reason,
@@ -174,7 +179,6 @@ def revoke_keys_of_tenant(
 @dg.job(
     name=ISSUE_JOB,
     description="Issues a key for a tenant. Afterwards fetch it, once, with `convergence key reveal KEY_ID`.",
-    executor_def=dg.in_process_executor,
 )
 def issue_tenant_key() -> None:
     """The one op, so that it can be launched by name."""
@@ -185,7 +189,6 @@ def issue_tenant_key() -> None:
     name=ROTATE_JOB,
     description="Replaces a tenant's key by a new one; for a while both work. Afterwards fetch the new one, once, with "
     "`convergence key reveal KEY_ID`.",
-    executor_def=dg.in_process_executor,
 )
 def rotate_tenant_key() -> None:
     """The one op, so that it can be launched by name."""
@@ -195,7 +198,6 @@ def rotate_tenant_key() -> None:
 @dg.job(
     name=REVOKE_JOB,
     description="Revokes a tenant's key for good; every API process refuses it within seconds.",
-    executor_def=dg.in_process_executor,
 )
 def revoke_tenant_key() -> None:
     """The one op, so that it can be launched by name."""
@@ -205,7 +207,6 @@ def revoke_tenant_key() -> None:
 @dg.job(
     name=REVOKE_ALL_JOB,
     description="Revokes every key of a tenant for good; every API process refuses them within seconds.",
-    executor_def=dg.in_process_executor,
 )
 def revoke_tenant_keys() -> None:
     """The one op, so that it can be launched by name."""

@@ -1,6 +1,7 @@
 """The log of what happened to keys: `tenants.api_key_events`, of which rows are appended and never changed.
 
-What belongs here: appending events and reading records back. What events mean is `model.record_of`.
+What belongs here: appending events, each behind its audit row, and reading records back. Whoever only reads takes
+`KeyEvents`. What events mean is `model.record_of`.
 """
 
 from collections.abc import Iterable
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from google.cloud.bigquery import ArrayQueryParameter, Row, ScalarQueryParameter
 
+from convergence_orchestration.audit.model import Actor, ActorKind, AuditEntry, AuditSink, Outcome, Target
 from convergence_orchestration.gcp.bigquery import BigQuery
+from convergence_orchestration.keys.ledger_inserting import insert_rows
 from convergence_orchestration.keys.model import (
     KeyEvent,
     KeyEventKind,
@@ -20,7 +23,6 @@ from convergence_orchestration.keys.model import (
 )
 from convergence_orchestration.settings import Environment
 from convergence_orchestration.tenancy.model import TenantId
-from convergence_orchestration.warehouse.model import CENTRAL_DATASET
 
 _HERE = Path(__file__)
 _BY_KEY = _HERE.with_name("ledger_by_key.sql").read_text(encoding="utf-8")
@@ -32,15 +34,11 @@ _SINCE = _HERE.with_name("ledger_since.sql").read_text(encoding="utf-8")
 _THE_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class KeyLedger:
-    """The ledger, over one BigQuery. Errors are those of `gcp.bigquery`; NOT_FOUND before the bootstrap."""
+class KeyEvents:
+    """The ledger as it is read, over one BigQuery. Errors are those of `gcp.bigquery`; NOT_FOUND before the bootstrap."""
 
     def __init__(self, bigquery: BigQuery) -> None:
         self._bigquery = bigquery
-
-    def append(self, *events: KeyEvent) -> None:
-        """Write down that these happened, all or none; the same event twice counts once."""
-        self._bigquery.append(CENTRAL_DATASET, "api_key_events", [_row_of(event) for event in events])
 
     def get(self, key_id: KeyId) -> KeyRecord | None:
         """The key's record, or None if no such key was issued."""
@@ -79,12 +77,49 @@ class KeyLedger:
         return [event_of(row) for row in self._bigquery.query(sql, parameters)]
 
 
+class KeyLedger(KeyEvents):
+    """The ledger as it is written: no event gets in without its audit row.
+
+    Args:
+        bigquery: where it is.
+        audit: what records each event first.
+    """
+
+    def __init__(self, bigquery: BigQuery, audit: AuditSink) -> None:
+        super().__init__(bigquery)
+        self._audit = audit
+
+    def append(self, *events: KeyEvent) -> None:
+        """Write down that `events` happened, in one append; the same event twice counts once.
+
+        Raises:
+            ConvergenceError: as the sink, and then no event was written; as `gcp.bigquery`, and then its audit row says
+                that it was attempted.
+        """
+        self._audit.append(*(_audited(event, self._audit.actor_kind) for event in events))
+        insert_rows(self._bigquery, [_row_of(event) for event in events])
+
+
 def records_of(events: Iterable[KeyEvent]) -> list[KeyRecord]:
     """The records that mixed events add up to."""
     by_key: dict[KeyId, list[KeyEvent]] = {}
     for event in events:
         by_key.setdefault(event.key_id, []).append(event)
     return [record for record in map(record_of, by_key.values()) if record is not None]
+
+
+def _audited(event: KeyEvent, actor_kind: ActorKind) -> AuditEntry:
+    """The audit row before the event: whether it then happened, the ledger says under `event_id`."""
+    return AuditEntry(
+        action=f"key.{event.kind.lower()}",
+        actor=Actor(actor_kind, event.actor),
+        outcome=Outcome.ATTEMPTED,
+        target=Target("key", event.key_id),
+        tenant_id=event.tenant_id,
+        details={"event_id": event.event_id},
+        request_id=event.request_id,
+        run_id=event.run_id,
+    )
 
 
 def _row_of(event: KeyEvent) -> dict[str, object]:

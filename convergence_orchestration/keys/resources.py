@@ -3,13 +3,13 @@
 What belongs here: putting the stores together from connections. No field is secret.
 """
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from convergence_orchestration.audit.model import AuditSink
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.resources import BigQueryConnection, SecretManagerConnection
 from convergence_orchestration.keys.model import KeyId
@@ -25,47 +25,36 @@ class KeyStoresApi(dg.ConfigurableResource["KeyStoresApi"]):
     environment: str = Field(description="Where the keys are valid: development, staging or production.")
     max_grace_seconds: int = Field(description="How long a rotated key may still work, at most.")
 
-    def over(self, bigquery: BigQueryConnection, secret_manager: SecretManagerConnection) -> KeyStores:
-        """The stores in this BigQuery and this Secret Manager."""
-        return KeyStores.over(bigquery.bigquery(), secret_manager.secrets(), Environment(self.environment))
-
-
-class KeyRevocation(dg.ConfigurableResource["KeyRevocation"]):
-    """Revokes every key of a tenant that leaves: what tenancy is handed, which knows nothing of keys."""
-
-    environment: str = Field(description="Where the keys are valid: development, staging or production.")
-    secret_manager: SecretManagerConnection
-
-    def __call__(
-        self,
-        bigquery: BigQuery,
-        tenant_id: TenantId,
-        *,
-        actor: str,
-        reason: str,
-        request_id: str,
-        run_id: str,
-        now: datetime,
-    ) -> list[KeyId]:
-        """Revoke them and wipe their copies for good; repeating it is harmless."""
-        stores = KeyStores.over(bigquery, self.secret_manager.secrets(), Environment(self.environment))
-        return revoke_all(
-            stores, tenant_id, actor=actor, reason=reason, request_id=request_id, run_id=run_id, now=now
+    def over(
+        self, bigquery: BigQueryConnection, secret_manager: SecretManagerConnection, audit: AuditSink
+    ) -> KeyStores:
+        """The stores in this BigQuery and this Secret Manager, whose events the run's audit trail records."""
+        return KeyStores.over(
+            bigquery.bigquery(), secret_manager.secrets(), Environment(self.environment), audit
         )
 
-    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Close what revoking opened."""
-        self.secret_manager.teardown_after_execution(context)
 
-
-def key_resources(
-    settings: Settings, google: Mapping[str, object]
-) -> dict[str, dg.ConfigurableResource[Any]]:
-    """The resources `key_stores` and `revoke_keys` for these settings, over `google`'s `secret_manager`."""
-    secret_manager = cast("SecretManagerConnection", google["secret_manager"])
+def key_resources(settings: Settings) -> dict[str, Any]:
+    """The resource `key_stores` for these settings, and `revoke_keys`, which tenancy is handed: it knows nothing of keys."""
+    stores = KeyStoresApi(
+        environment=str(settings.environment), max_grace_seconds=settings.key_rotation_max_grace_seconds
+    )
     return {
-        "key_stores": KeyStoresApi(
-            environment=str(settings.environment), max_grace_seconds=settings.key_rotation_max_grace_seconds
+        "key_stores": stores,
+        "revoke_keys": dg.ResourceDefinition(
+            _revoke_keys,
+            required_resource_keys={"audit", "key_stores", "secret_manager"},
+            description="Revokes every key of a tenant that leaves, and wipes their copies for good.",
         ),
-        "revoke_keys": KeyRevocation(environment=str(settings.environment), secret_manager=secret_manager),
     }
+
+
+def _revoke_keys(context: dg.InitResourceContext) -> Callable[..., list[KeyId]]:
+    resources = context.resources
+
+    def revoke(bigquery: BigQuery, tenant_id: TenantId, **asked: Any) -> list[KeyId]:  # noqa: ANN401 as `revoke_all`
+        environment = Environment(resources.key_stores.environment)
+        stores = KeyStores.over(bigquery, resources.secret_manager.secrets(), environment, resources.audit)
+        return revoke_all(stores, tenant_id, **asked)
+
+    return revoke

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
-from convergence_orchestration.keys.ledger import KeyLedger
+from convergence_orchestration.keys.ledger import KeyEvents
 from convergence_orchestration.keys.life import is_revocable
 from convergence_orchestration.keys.model import (
     KEY_HASH_PATTERN,
@@ -64,7 +64,7 @@ def revoke_all(
     return [record.key_id for record in accepted]
 
 
-def find(ledger: KeyLedger, key: str) -> KeyRecord:
+def find(ledger: KeyEvents, key: str) -> KeyRecord:
     """The key of this id or SHA-256 in hexadecimal.
 
     Raises:

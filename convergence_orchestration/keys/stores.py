@@ -6,6 +6,7 @@ What belongs here: putting the stores together, once, for runs, the API and test
 from dataclasses import dataclass
 from typing import Self
 
+from convergence_orchestration.audit.model import AuditSink
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.secrets import Secrets
 from convergence_orchestration.keys.copies import SealedCopies
@@ -26,11 +27,11 @@ class KeyStores:
     copies: SealedCopies
 
     @classmethod
-    def over(cls, bigquery: BigQuery, secrets: Secrets, environment: Environment) -> Self:
-        """The stores in this BigQuery and this Secret Manager."""
+    def over(cls, bigquery: BigQuery, secrets: Secrets, environment: Environment, audit: AuditSink) -> Self:
+        """The stores in this BigQuery and this Secret Manager; `audit` records each event of the ledger first."""
         return cls(
             environment=environment,
-            ledger=KeyLedger(bigquery),
+            ledger=KeyLedger(bigquery, audit),
             slots=KeySlots(bigquery),
             copies=SealedCopies(SealedKeys(bigquery), Shredder(secrets, environment)),
         )

@@ -20,6 +20,7 @@ from convergence_orchestration.local_gcp.asgi_faults import Application, FaultyA
 from convergence_orchestration.local_gcp.dataset_claims import OneDatasetAtATime
 from convergence_orchestration.local_gcp.faults import Faults
 from convergence_orchestration.local_gcp.job_names import OneJobAName
+from convergence_orchestration.local_gcp.partitions import Partitions
 from convergence_orchestration.local_gcp.process import begin
 from convergence_orchestration.local_gcp.quick_catalogue import quick
 from convergence_orchestration.logs import logger
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     faults = Faults(arguments.faults or arguments.data_dir / "faults.yaml")
     _log.info("BigQuery is served.", port=arguments.port, data_dir=str(arguments.data_dir))
     config = uvicorn.Config(
-        FaultyApplication(OneDatasetAtATime(OneJobAName(application)), faults),
+        FaultyApplication(Partitions(OneDatasetAtATime(OneJobAName(application))), faults),
         log_config=None,
         log_level="warning",
         access_log=False,

@@ -1,7 +1,7 @@
 """The one way from a request to its answer, whatever carried it here.
 
-What belongs here, in this order: faults, what was due before the call, the transaction, the log line. How requests
-arrive is the edges' business.
+What belongs here, in this order: faults, what was due before the call, the transaction, the caller's permission, the
+log line. How requests arrive is the edges' business.
 """
 
 import threading
@@ -13,6 +13,7 @@ from typing import Any
 from convergence_orchestration.errors import ConvergenceError
 from convergence_orchestration.local_gcp.codes import BY_NAME
 from convergence_orchestration.local_gcp.corruption import corrupt
+from convergence_orchestration.local_gcp.enforcement import require_permission
 from convergence_orchestration.local_gcp.faults import Fault, Faults
 from convergence_orchestration.local_gcp.refusals import Refusal
 from convergence_orchestration.local_gcp.rpc import Call, Method, Service
@@ -35,8 +36,8 @@ class Dispatcher:
         self._clock = clock
         self._stopping = threading.Event()
 
-    def answer(self, method: Method, request: Any) -> Any:  # noqa: ANN401 any request, its response
-        """The response to one request.
+    def answer(self, method: Method, request: Any, caller: str | None = None) -> Any:  # noqa: ANN401 any request, its response
+        """The response to one request of `caller`, a service account; None is the project's owner.
 
         Raises:
             Refusal: the service says no, or the faults file does.
@@ -44,7 +45,7 @@ class Dispatcher:
         begin = time.perf_counter()
         code = "OK"
         try:
-            return self._answer(method, request)
+            return self._answer(method, request, caller)
         except Refusal as refusal:
             code = refusal.code.name
             raise
@@ -63,12 +64,14 @@ class Dispatcher:
         """Cut short the delays that faults asked for."""
         self._stopping.set()
 
-    def _answer(self, method: Method, request: Any) -> Any:  # noqa: ANN401 any request, its response
+    def _answer(self, method: Method, request: Any, caller: str | None) -> Any:  # noqa: ANN401 any request, its response
         fault = self._meet_fault(method)
         now = self._clock()
         self._let_time_pass(now)
         with self._store.writing() if method.writes else self._store.reading() as rows:
-            response = method.answer(request, Call(rows, now))
+            call = Call(rows, now, caller)
+            require_permission(method.full_name, request, call)
+            response = method.answer(request, call)
         response = method.response() if response is None else response
         if fault.corrupt is not None:
             corrupt(response, fault.corrupt)

@@ -13,6 +13,7 @@ from grpc_status import rpc_status
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.local_gcp import messages
 from convergence_orchestration.local_gcp.dispatch import Dispatcher
+from convergence_orchestration.local_gcp.enforcement import caller_of
 from convergence_orchestration.local_gcp.refusals import Refusal
 from convergence_orchestration.local_gcp.rpc import Method
 
@@ -68,8 +69,12 @@ def _handler(dispatcher: Dispatcher, method: Method) -> Any:  # noqa: ANN401 grp
 def _behaviour(dispatcher: Dispatcher, method: Method) -> Callable[[Any, grpc.ServicerContext], Any]:
     def behave(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 any request, its response
         try:
-            return dispatcher.answer(method, request)
+            return dispatcher.answer(method, request, caller_of(_authorization(context)))
         except Refusal as refusal:
             context.abort_with_status(rpc_status.to_status(refusal.status(method.host)))
 
     return behave
+
+
+def _authorization(context: grpc.ServicerContext) -> str:
+    return next((str(value) for name, value in context.invocation_metadata() if name == "authorization"), "")

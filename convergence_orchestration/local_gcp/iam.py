@@ -1,7 +1,7 @@
 """IAM policies of resources.
 
-What belongs here: get, set and test for whatever holds a policy, with Google's etags. Nobody is kept out by them: the local
-cloud knows no callers. Secret Manager has the three methods in its own service, Cloud KMS in google.iam.v1.IAMPolicy.
+What belongs here: get, set and test for whatever holds a policy, with Google's etags. Who is kept out by them is decided in
+`enforcement.py`. Secret Manager has the three methods in its own service, Cloud KMS in google.iam.v1.IAMPolicy.
 """
 
 import os
@@ -16,6 +16,7 @@ from google.iam.v1.iam_policy_pb2 import (
 )
 from google.iam.v1.policy_pb2 import Policy
 
+from convergence_orchestration.local_gcp.enforcement import is_granted
 from convergence_orchestration.local_gcp.refusals import invalid, refuse
 from convergence_orchestration.local_gcp.rpc import Call, Service, rpc
 from convergence_orchestration.local_gcp.store import Rows
@@ -69,12 +70,13 @@ class PolicyHolders(Service):
     def test_iam_permissions(
         self, request: TestIamPermissionsRequest, call: Call
     ) -> TestIamPermissionsResponse:
-        """All permissions that were asked for: the local cloud refuses nobody."""
+        """Those of the permissions asked for that the caller has; the project's owner has all."""
         self.require_holder(request.resource, call.rows)
         for permission in request.permissions:
             if _PERMISSION.fullmatch(permission) is None:
                 invalid(f"Permission {permission} is not valid for this resource.")
-        return TestIamPermissionsResponse(permissions=request.permissions)
+        held = [each for each in request.permissions if is_granted(each, request.resource, call)]
+        return TestIamPermissionsResponse(permissions=held)
 
 
 def delete_policy(rows: Rows, resource: str) -> None:

@@ -18,22 +18,41 @@ _PREFIX = b"after:"
 type Reader[M] = Callable[[type[M], str, int, int], list[tuple[int, M]]]
 
 
-def page[M](read: Reader[M], kind: type[M], parent: str, request: Any) -> tuple[list[M], str]:  # noqa: ANN401
+def page[M](
+    read: Reader[M],
+    kind: type[M],
+    parent: str,
+    request: Any,  # noqa: ANN401
+    keep: Callable[[M], bool] | None = None,
+) -> tuple[list[M], str]:
     """The items of one page, and the token of the next one ("" after the last).
 
-    `read` is `Rows.oldest_first` or `Rows.newest_first`; `request` is any list request.
+    `read` is `Rows.oldest_first` or `Rows.newest_first`; `request` is any list request; `keep` is what its filter means.
 
     Raises:
-        Refusal: INVALID_ARGUMENT for a wrong size or token, UNIMPLEMENTED for a filter or an order.
+        Refusal: INVALID_ARGUMENT for a wrong size or token, UNIMPLEMENTED for an order, or a filter that nobody read.
     """
-    if request.filter or getattr(request, "order_by", ""):
-        not_served("A list with filter or order_by")
+    if (request.filter and keep is None) or getattr(request, "order_by", ""):
+        not_served("A list with this filter, or with order_by")
     if request.page_size < 0:
         invalid("page_size must not be negative.")
     size = min(request.page_size or _DEFAULT_SIZE, _MAX_SIZE)
-    found = read(kind, parent, _place(request.page_token), size + 1)
+    found = _kept(read, kind, parent, _place(request.page_token), size + 1, keep)
     token = _token(found[size - 1][0]) if len(found) > size else ""
     return [item for _, item in found[:size]], token
+
+
+def _kept[M](
+    read: Reader[M], kind: type[M], parent: str, place: int, size: int, keep: Callable[[M], bool] | None
+) -> list[tuple[int, M]]:
+    """The next `size` items that are kept, or all that are left."""
+    kept: list[tuple[int, M]] = []
+    while found := read(kind, parent, place, size):
+        kept += [(ordinal, item) for ordinal, item in found if keep is None or keep(item)]
+        if len(kept) >= size:
+            break
+        place = found[-1][0]
+    return kept[:size]
 
 
 def _token(place: int) -> str:

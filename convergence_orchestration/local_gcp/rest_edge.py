@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.local_gcp.dispatch import Dispatcher
+from convergence_orchestration.local_gcp.enforcement import caller_of
 from convergence_orchestration.local_gcp.refusals import Refusal, invalid, not_served, refuse
 from convergence_orchestration.local_gcp.rest_json import error_json, json_of, request_of
 from convergence_orchestration.local_gcp.rest_routes import Routes
@@ -90,7 +91,8 @@ class _Exchange(BaseHTTPRequestHandler):
                 not_served(match.route.method_name)
             method = match.route.method
             domain = method.host
-            answer = server.dispatcher.answer(method, request_of(method, match, url.query, body))
+            caller = caller_of(self.headers.get("Authorization", ""))
+            answer = server.dispatcher.answer(method, request_of(method, match, url.query, body), caller)
             self._answer(HTTPStatus.OK, json_of(answer, url.query))
         except Refusal as refusal:
             content = error_json(refusal.code.http_status, refusal.code.name, refusal.status(domain))

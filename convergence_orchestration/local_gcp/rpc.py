@@ -17,10 +17,15 @@ from convergence_orchestration.local_gcp.store import Due, Rows
 
 @dataclass(frozen=True)
 class Call:
-    """What a function may use besides its request: one transaction and the time at its start (UTC)."""
+    """What a function may use besides its request: one transaction, the time at its start (UTC), and who calls.
+
+    Attributes:
+        caller: a service account's e-mail; None is the project's owner, who may do everything.
+    """
 
     rows: Rows
     now: datetime
+    caller: str | None = None
 
 
 @dataclass(frozen=True)

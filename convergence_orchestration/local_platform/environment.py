@@ -26,6 +26,7 @@ _REMEMBERED = (
     "kms_location",
     "kms_keyring",
     "kms_key",
+    "service_account",
     "environment",
 )
 

@@ -167,7 +167,7 @@ def platform_services(
         ),
         Service(
             ServiceName.ADMIN_KEY,
-            _python("convergence_orchestration.local_platform.admin_key"),
+            _python("convergence_orchestration.local_platform.prepare"),
             public,
             probe=None,
             needs=frozenset({ServiceName.LOCAL_GCP}),

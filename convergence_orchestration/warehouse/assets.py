@@ -1,6 +1,6 @@
-"""The environment and the central tables as Dagster assets.
+"""The central tables as Dagster assets.
 
-What belongs here: what Dagster shows and asks. What is done is in `bootstrap.py` and `environment.py`.
+What belongs here: what Dagster shows and asks. What is done is in `bootstrap.py`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.gcp.bigquery import BigQuery
-from convergence_orchestration.gcp.resources import BigQueryConnection, KmsConnection, reported_failures
+from convergence_orchestration.gcp.resources import BigQueryConnection, reported_failures
 from convergence_orchestration.warehouse.bootstrap import (
     NOTHING_REMOVED,
     Action,
@@ -24,10 +24,8 @@ from convergence_orchestration.warehouse.bootstrap import (
     remove_tables,
 )
 from convergence_orchestration.warehouse.catalogue import central_tables as declared_tables
-from convergence_orchestration.warehouse.environment import Prepared, prepare_key, prepare_key_ring
 from convergence_orchestration.warehouse.model import CENTRAL_DATASET, ColumnMode, TableSpec
 
-ENVIRONMENT_GROUP = "environment"
 CENTRAL_GROUP = "central"
 
 DATASET_KEY = dg.AssetKey([CENTRAL_DATASET, "dataset"])
@@ -83,53 +81,6 @@ def _column(name: str, kind: str, mode: ColumnMode, description: str) -> dg.Tabl
         type=shown,
         description=description,
         constraints=dg.TableColumnConstraints(nullable=mode is not ColumnMode.REQUIRED),
-    )
-
-
-@dg.asset(
-    group_name=ENVIRONMENT_GROUP,
-    kinds={"googlecloud"},
-    description=(
-        "The Cloud KMS key ring of this environment. Made if it is missing; where this service account may not look, "
-        "it counts as there if the key in it encrypts. A key ring can never be deleted."
-    ),
-)
-def kms_key_ring(context: dg.AssetExecutionContext, kms: KmsConnection) -> dg.MaterializeResult[None]:
-    """Get before create."""
-    with reported_failures():
-        client = kms.kms()
-        prepared = prepare_key_ring(client)
-    return _environment_result(context, prepared, client.key_ring_name, client.console_url())
-
-
-@dg.asset(
-    deps=[kms_key_ring],
-    group_name=ENVIRONMENT_GROUP,
-    kinds={"googlecloud"},
-    description=(
-        "The Cloud KMS key that seals tenants' API keys until they are delivered, rotated every 90 days. Made if it is "
-        "missing, and tried: a probe has to survive encryption and decryption."
-    ),
-)
-def kms_key(context: dg.AssetExecutionContext, kms: KmsConnection) -> dg.MaterializeResult[None]:
-    """Get before create, then try it."""
-    with reported_failures():
-        client = kms.kms()
-        prepared = prepare_key(client)
-    return _environment_result(context, prepared, client.crypto_key_name, client.console_url())
-
-
-def _environment_result(
-    context: dg.AssetExecutionContext, prepared: Prepared, name: str, link: str
-) -> dg.MaterializeResult[None]:
-    context.log.info("%s %s. %s", name, prepared.action, prepared.note)
-    return dg.MaterializeResult(
-        metadata={
-            "action": prepared.action.value,
-            "name": name,
-            "note": prepared.note,
-            "link": dg.MetadataValue.url(link),
-        }
     )
 
 
@@ -257,4 +208,4 @@ def _sentence(outcome: TableOutcome) -> str:
 
 def warehouse_assets() -> list[dg.AssetsDefinition]:
     """What `definitions.py` merges."""
-    return [kms_key_ring, kms_key, central_tables]
+    return [central_tables]

@@ -14,7 +14,6 @@ from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.gcp.resources import BigQueryConnection, reported_failures
 from convergence_orchestration.warehouse.assets import (
     CENTRAL_GROUP,
-    ENVIRONMENT_GROUP,
     CentralTablesConfig,
     column_schema,
     shown_table,
@@ -30,10 +29,10 @@ if TYPE_CHECKING:
 
 bootstrap_job = dg.define_asset_job(
     name="bootstrap",
-    selection=dg.AssetSelection.groups(ENVIRONMENT_GROUP, CENTRAL_GROUP),
+    selection=dg.AssetSelection.groups(CENTRAL_GROUP),
     config=dg.RunConfig(ops={"central_tables": CentralTablesConfig()}),
     description=(
-        "Makes what the platform stands on: the KMS key ring and key, the dataset `tenants`, its tables and views. What "
+        "Makes what the platform keeps its records in: the dataset `tenants`, its tables and views. What "
         "is there stays as it is, so it can be run at any time and finishes what an earlier run left. To begin anew, "
         "set force_recreate_dataset or force_recreate_tables: a snapshot is taken first."
     ),
@@ -74,7 +73,6 @@ def migrate_central(
     name="migrate_central_tables",
     description="Brings the tables of the dataset `tenants` up to the catalogue's version: new columns, wider types. "
     "Shows what it would do unless dry_run is set to false; destroys nothing.",
-    executor_def=dg.in_process_executor,
 )
 def migrate_central_job() -> None:
     """The one op, so that it can be launched by name."""

@@ -28,6 +28,7 @@ from convergence_orchestration.gcp.clients import bigquery_client, kms_client, s
 from convergence_orchestration.gcp.kms import Kms
 from convergence_orchestration.gcp.secrets import Secrets
 from convergence_orchestration.keys.issuing import NewKey, issue
+from convergence_orchestration.keys.ledger import KeyLedger
 from convergence_orchestration.keys.model import (
     KeyEvent,
     KeyEventKind,
@@ -54,6 +55,7 @@ from convergence_orchestration_tests.api.dagster_standin import (
     materialized,
 )
 from convergence_orchestration_tests.api.fulfilling import JOB, Fulfilling
+from convergence_orchestration_tests.keys.builders import AUDIT
 from convergence_orchestration_tests.keys.revocation import revoker
 
 ADMIN_KEY = "admin_for_the_tests_alone"
@@ -156,7 +158,7 @@ class Api:
             key_hash=hash_of(key.get_secret_value()),
             **fields,
         )
-        self.services.ledger.append(event)
+        KeyLedger(self.services.bigquery, AUDIT).append(event)
         self.services.follower.note(event)
         return {
             "api_key": key.get_secret_value(),
@@ -229,7 +231,7 @@ class ControlPlane:
     @property
     def stores(self) -> KeyStores:
         secrets = Secrets(secret_manager_client(self.settings), self.settings.gcp_project_id)
-        return KeyStores.over(self.bigquery, secrets, self.settings.environment)
+        return KeyStores.over(self.bigquery, secrets, self.settings.environment, AUDIT)
 
     def issue(self, launch: Launch) -> Materializations:
         config, now = launch.op_config(), datetime.now(UTC)

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from convergence_orchestration import __version__
 from convergence_orchestration.api.app import create_app
+from convergence_orchestration.audit.log import AuditFilter
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.settings import Environment, Settings, load_settings
 from convergence_orchestration_tests.api.dagster_standin import DagsterStandIn
@@ -37,6 +38,7 @@ ADMIN_PATHS = [
     ("POST", "/api/v1/admin/api-keys"),
     ("POST", "/api/v1/admin/api-keys/key_x/reveal"),
     ("DELETE", "/api/v1/admin/api-keys/key_x"),
+    ("GET", "/api/v1/admin/audit"),
 ]
 
 
@@ -159,6 +161,12 @@ def test_a_body_over_the_limit_gets_413_whether_its_length_is_told_or_not(
             assert error["message"] == "Send a smaller body: at most 1000 bytes are accepted."
         assert_is_error(without_key, 403, "forbidden")
         assert dagster.launches == []
+        row = api.services.audit.log.page(1, AuditFilter(actor="administrator"))[0]
+        assert (row.outcome, row.error_code, row.request_id) == (
+            "REFUSED",
+            "body_too_large",
+            untold.headers["X-Request-ID"],
+        )
 
 
 def test_a_request_id_that_was_sent_comes_back_and_is_in_the_error(api: Api) -> None:

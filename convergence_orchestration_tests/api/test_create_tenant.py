@@ -251,7 +251,10 @@ def test_a_request_that_cannot_be_written_down_is_not_launched(
     api: Api, dagster: DagsterStandIn, control_plane: ControlPlane, local_bigquery: Emulator
 ) -> None:
     tenant_id = new_tenant_id()
-    with faults(local_bigquery, {"method": "POST *insertAll", "code": 403, "reason": "accessDenied"}):
+    with faults(
+        local_bigquery,
+        {"method": "POST */tables/tenant_requests/insertAll", "code": 403, "reason": "accessDenied"},
+    ):
         answer = api.admin("POST", "/tenants", {"tenant_id": tenant_id})
 
     assert_is_error(answer, 502, "permission_denied")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from convergence_orchestration.keys.ledger import KeyLedger
+from convergence_orchestration.keys.ledger import KeyEvents
 from convergence_orchestration.keys.model import ALL_SCOPES, new_key_id
 from convergence_orchestration.keys.sealed_store import SealedKeys
 from convergence_orchestration.keys.token import is_well_formed
@@ -25,7 +25,7 @@ from convergence_orchestration_tests.gcp.faults import faults
 
 
 def keys_of(plane: ControlPlane, tenant_id: str, api: Api) -> int:
-    return len(KeyLedger(plane.bigquery).active_for(TenantId(tenant_id), api.clock()))
+    return len(KeyEvents(plane.bigquery).active_for(TenantId(tenant_id), api.clock()))
 
 
 def test_a_key_is_issued_by_a_run_shown_once_and_accepted_at_once(

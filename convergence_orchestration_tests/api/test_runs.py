@@ -80,6 +80,13 @@ def test_the_first_failed_step_counts_and_not_the_runs_own_failure() -> None:
     assert failure.code is ErrorCode.TENANT_EXISTS
 
 
+def test_a_run_whose_audit_row_could_not_be_written_may_be_asked_for_again() -> None:
+    message = "convergence_orchestration.errors.TransientError: Try again: no audit row.\n"
+    event = {"__typename": "RunFailureEvent", "message": "x", "error": {"message": message, "cause": None}}
+
+    assert runs.failure([event]) == RunFailure(ErrorCode.UNAVAILABLE, "Try again: no audit row.")
+
+
 def test_a_run_that_failed_before_its_steps_gives_what_was_raised() -> None:
     event = {
         "__typename": "RunFailureEvent",

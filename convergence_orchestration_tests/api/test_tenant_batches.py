@@ -283,7 +283,10 @@ def test_a_batch_that_cannot_be_written_down_names_itself_and_launches_nothing(
     api: Api, control_plane: ControlPlane, dagster: DagsterStandIn, local_bigquery: Emulator
 ) -> None:
     tenant_id = new_tenant_id()
-    with faults(local_bigquery, {"method": "POST *insertAll", "code": 403, "reason": "accessDenied"}):
+    with faults(
+        local_bigquery,
+        {"method": "POST */tables/tenant_requests/insertAll", "code": 403, "reason": "accessDenied"},
+    ):
         answer = send(api, rows_of(tenant_id))
 
     error = assert_is_error(answer, 502, "permission_denied")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
-from convergence_orchestration.keys.ledger import KeyLedger
+from convergence_orchestration.keys.ledger import KeyEvents
 from convergence_orchestration.tenancy.model import TenantId
 from convergence_orchestration_tests.api.dagster_standin import DagsterStandIn
 from convergence_orchestration_tests.api.fulfilling import JOB
@@ -87,7 +87,7 @@ def test_offboarding_revokes_the_keys_and_names_the_day_and_can_be_resumed(
     assert (body["state"], body["state_reason"]) == ("OFFBOARDING", "left")
     in_a_week = datetime.now(UTC) + timedelta(days=7)
     assert abs(datetime.fromisoformat(body["delete_after"]) - in_a_week) < timedelta(minutes=5)
-    ledger = KeyLedger(control_plane.bigquery)
+    ledger = KeyEvents(control_plane.bigquery)
     assert ledger.active_for(TenantId(tenant_id), datetime.now(UTC)) == []
     resumed = api.admin(*resumption(tenant_id)).json()
     assert (resumed["state"], resumed["delete_after"]) == ("ACTIVE", None)

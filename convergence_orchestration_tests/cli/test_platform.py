@@ -270,7 +270,7 @@ def test_the_demo_tells_the_whole_story_and_can_leave_the_platform_running(tmp_p
         )
 
         assert told.returncode == 0, told.stderr
-        for found in ("11 central tables", "tenant_acmecorp: 5; tenant_globex: 5", "401", "none in"):
+        for found in ("12 central tables", "tenant_acmecorp: 5; tenant_globex: 5", "401", "none in"):
             assert found in told.stdout
         assert f"convergence down --data-dir {platform.data_dir}" in told.stdout
         assert platform.status()["healthy"] is True

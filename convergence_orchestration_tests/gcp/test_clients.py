@@ -2,6 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
+from google.auth import impersonated_credentials
+from google.auth.exceptions import RefreshError
+from google.oauth2 import service_account
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.gcp import clients
@@ -71,6 +74,46 @@ def test_a_file_named_by_the_environment_is_left_to_googles_library(
     kms = clients.kms_client(made_settings(google_application_credentials=path))
 
     assert kms.transport.host == "cloudkms.googleapis.com:443"
+
+
+def _refuse(*_: object) -> None:
+    raise RefreshError("Permission 'iam.serviceAccounts.getAccessToken' denied")  # type: ignore[no-untyped-call]
+
+
+def test_whoever_may_not_act_as_the_service_account_is_told_how_to_be_let(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = made_settings(google_application_credentials=str(_service_account_file(tmp_path)))
+    monkeypatch.setattr(service_account.Credentials, "refresh", lambda *_: None)
+    monkeypatch.setattr(impersonated_credentials.Credentials, "refresh", _refuse)
+
+    with pytest.raises(PermanentError, match=r"roles/iam\.serviceAccountTokenCreator") as refused:
+        clients.kms_client(settings, acting_as="api@acme-dev.iam.gserviceaccount.com")
+
+    assert refused.value.code is ErrorCode.PERMISSION_DENIED
+    assert "gcloud iam service-accounts create api --project=acme-dev" in refused.value.message
+
+
+def test_whoever_may_act_as_the_service_account_asks_in_its_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = made_settings(google_application_credentials=str(_service_account_file(tmp_path)))
+    monkeypatch.setattr(service_account.Credentials, "refresh", lambda *_: None)
+    monkeypatch.setattr(impersonated_credentials.Credentials, "refresh", lambda *_: None)
+
+    kms = clients.kms_client(settings, acting_as="api@acme-dev.iam.gserviceaccount.com")
+
+    assert kms.transport.host == "cloudkms.googleapis.com:443"
+
+
+def test_own_credentials_that_google_refuses_are_another_matter(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = made_settings(google_application_credentials=str(_service_account_file(tmp_path)))
+    monkeypatch.setattr(service_account.Credentials, "refresh", _refuse)
+
+    with pytest.raises(PermanentError, match="gcloud auth application-default login"):
+        clients.kms_client(settings, acting_as="api@acme-dev.iam.gserviceaccount.com")
 
 
 def _service_account_file(directory: Path) -> Path:

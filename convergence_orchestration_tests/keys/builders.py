@@ -8,6 +8,10 @@ from convergence_orchestration.keys.model import ALL_SCOPES, KeyEvent, KeyEventK
 from convergence_orchestration.keys.token import hash_of
 from convergence_orchestration.settings import Environment
 from convergence_orchestration.tenancy.model import TenantId
+from convergence_orchestration_tests.audit.builders import ListSink
+
+AUDIT = ListSink()
+"""What tests that are not about it record into."""
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ACME = TenantId("acme")

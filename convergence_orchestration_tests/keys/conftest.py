@@ -16,7 +16,7 @@ from convergence_orchestration.keys.stores import KeyStores
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.model import Plan, TenantId, TenantState
 from convergence_orchestration.tenancy.registry import Tenants
-from convergence_orchestration_tests.keys.builders import DEVELOPMENT
+from convergence_orchestration_tests.keys.builders import AUDIT, DEVELOPMENT
 from convergence_orchestration_tests.tenancy.builders import tenant
 
 _numbers = count(1)
@@ -48,7 +48,7 @@ def secrets(project: Settings) -> Iterator[Secrets]:
 @pytest.fixture(scope="session")
 def stores(bigquery: BigQuery, secrets: Secrets) -> KeyStores:
     """That project's stores of keys."""
-    return KeyStores.over(bigquery, secrets, DEVELOPMENT)
+    return KeyStores.over(bigquery, secrets, DEVELOPMENT, AUDIT)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.model import TenantId
 from convergence_orchestration_tests.emulators import Emulator
 from convergence_orchestration_tests.gcp.faults import faults
-from convergence_orchestration_tests.keys.builders import DEVELOPMENT, at, new_key, seconds
+from convergence_orchestration_tests.keys.builders import AUDIT, DEVELOPMENT, at, new_key, seconds
 from convergence_orchestration_tests.tenancy.dying import DyingBigQuery, KilledError
 
 
@@ -81,7 +81,7 @@ def test_of_two_callers_at_once_one_gets_the_key(stores: KeyStores, kms: Kms, is
 def test_killed_before_the_copy_is_wiped_it_can_be_fetched_again_and_never_after(
     project: Settings, stores: KeyStores, secrets: Secrets, kms: Kms, issued_id: KeyId, writes: int
 ) -> None:
-    dying = KeyStores.over(DyingBigQuery(bigquery_client(project), writes), secrets, DEVELOPMENT)
+    dying = KeyStores.over(DyingBigQuery(bigquery_client(project), writes), secrets, DEVELOPMENT, AUDIT)
     with pytest.raises(KilledError):
         delivered(dying, kms, issued_id)
     if writes == 1:

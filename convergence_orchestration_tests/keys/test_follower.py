@@ -2,10 +2,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from math import inf
 from threading import Event
+from time import monotonic
 
 import pytest
 
 from convergence_orchestration.errors import ErrorCode, TransientError
+from convergence_orchestration.following import EARLY_SECONDS
 from convergence_orchestration.keys.follower import LedgerFollower
 from convergence_orchestration.keys.index import KeyIndex
 from convergence_orchestration.keys.model import KeyEvent, KeyEventKind
@@ -52,6 +54,7 @@ class Following:
             clock=lambda: seconds(self.now),
             overlap=timedelta(seconds=10),
             rebuild_every=timedelta(seconds=60),
+            aside=lambda call: call(),
         )
 
     def look(self, at: float) -> None:
@@ -198,3 +201,82 @@ def test_stopping_ends_the_thread_and_may_be_done_twice_or_before_the_start() ->
     asked = len(following.ledger.asked)
     following.follower.stop()
     assert len(following.ledger.asked) == asked
+
+
+def test_a_wake_brings_the_next_look_forward_and_many_wakes_bring_few() -> None:
+    following, looked = Following(), Event()
+    follower = LedgerFollower(following.ledger, following.index, interval=3600, clock=lambda: seconds(0))
+    following.ledger.on_ask = looked.set
+    follower.start()
+    assert looked.wait(20)
+    looked.clear()
+
+    began = monotonic()
+    follower.wake()
+    assert looked.wait(20)
+    while monotonic() - began < 4 * EARLY_SECONDS:
+        follower.wake()
+    follower.stop()
+
+    assert 3 <= len(following.ledger.asked) <= 2 + (monotonic() - began) / EARLY_SECONDS
+
+
+def test_looks_go_on_while_everything_is_read_anew_and_what_they_saw_is_kept() -> None:
+    following, waiting = Following(issued(1, text=KEY)), list[Callable[[], None]]()
+    follower = LedgerFollower(
+        following.ledger,
+        following.index,
+        interval=1,
+        clock=lambda: seconds(following.now),
+        overlap=timedelta(seconds=10),
+        rebuild_every=timedelta(seconds=60),
+        aside=waiting.append,
+    )
+    follower.refresh()
+    following.now = 160
+    follower.refresh()
+    following.now = 162
+    revoked = happened(KeyEventKind.REVOKED, 1, at=161)
+    following.ledger.visible.append(revoked)
+    follower.refresh()
+    assert not following.lets_in(KEY)
+    assert len(waiting) == 1
+
+    following.ledger.visible.remove(revoked)  # what was read before it happened does not show it
+    waiting.pop()()
+
+    assert not following.lets_in(KEY)
+    assert following.index.age(seconds(162)) == 0
+    follower.refresh()
+    assert not waiting
+
+
+@pytest.mark.parametrize(
+    "failure", [TransientError(ErrorCode.UNAVAILABLE, "Try again."), RuntimeError("a defect")]
+)
+def test_reading_anew_that_fails_is_tried_again_at_the_next_look(failure: Exception) -> None:
+    following = Following(issued(1, text=KEY))
+    following.look(100)
+    following.ledger.on_ask = lambda: setattr(
+        following.ledger, "fails_with", failure if following.ledger.asked[-1] is None else None
+    )
+    following.look(161)
+    assert following.lets_in(KEY)
+    following.ledger.on_ask = lambda: setattr(following.ledger, "fails_with", None)
+    following.look(162)
+    assert following.ledger.asked == [None, seconds(90), None, seconds(151), None]
+
+
+def test_reading_anew_happens_in_a_thread_of_its_own() -> None:
+    following, read = Following(), Event()
+    follower = LedgerFollower(
+        following.ledger,
+        following.index,
+        interval=3600,
+        clock=lambda: seconds(following.now),
+        rebuild_every=timedelta(seconds=0),
+    )
+    follower.refresh()
+    following.ledger.on_ask = lambda: read.set() if following.ledger.asked[-1] is None else None
+    follower.refresh()
+    assert read.wait(20)

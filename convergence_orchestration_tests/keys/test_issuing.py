@@ -21,7 +21,7 @@ from convergence_orchestration.tenancy.model import Plan, TenantId, TenantState
 from convergence_orchestration.tenancy.registry import StateChange, Tenants
 from convergence_orchestration_tests.emulators import Emulator
 from convergence_orchestration_tests.gcp.faults import faults
-from convergence_orchestration_tests.keys.builders import DEVELOPMENT, at, new_key, seconds
+from convergence_orchestration_tests.keys.builders import AUDIT, DEVELOPMENT, at, new_key, seconds
 from convergence_orchestration_tests.keys.conftest import AddTenant
 from convergence_orchestration_tests.tenancy.dying import DyingBigQuery, KilledError
 
@@ -33,7 +33,7 @@ def stored_key(stores: KeyStores, kms: Kms, record: KeyRecord) -> str:
 
 
 def stores_over(bigquery: BigQuery, secrets: Secrets) -> KeyStores:
-    return KeyStores.over(bigquery, secrets, DEVELOPMENT)
+    return KeyStores.over(bigquery, secrets, DEVELOPMENT, AUDIT)
 
 
 def test_a_key_is_stored_sealed_and_recorded_by_its_hash(

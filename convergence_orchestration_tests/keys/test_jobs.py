@@ -7,7 +7,6 @@ import pytest
 from convergence_orchestration.errors import ErrorCode
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.kms import Kms
-from convergence_orchestration.gcp.resources import settings_resources
 from convergence_orchestration.keys.delivery import Delivery, deliver
 from convergence_orchestration.keys.jobs import (
     issue_tenant_key,
@@ -26,9 +25,8 @@ from convergence_orchestration.keys.launches import (
     issue_config,
     rotate_config,
 )
-from convergence_orchestration.keys.ledger import KeyLedger
+from convergence_orchestration.keys.ledger import KeyEvents
 from convergence_orchestration.keys.model import ALL_SCOPES, KeyId, KeyRecord, Scope, new_key_id
-from convergence_orchestration.keys.resources import key_resources
 from convergence_orchestration.keys.rotating import Rotation
 from convergence_orchestration.keys.sealed_store import SealedKeys
 from convergence_orchestration.keys.stores import KeyStores
@@ -36,6 +34,7 @@ from convergence_orchestration.keys.upkeep.jobs import upkeep_jobs
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.model import TenantId
 from convergence_orchestration_tests.keys.builders import new_key
+from convergence_orchestration_tests.keys.job_resources import job_resources
 from convergence_orchestration_tests.tenancy.dagster_runs import (
     executed_again,
     issue_tenant_key_as_deployed,
@@ -47,8 +46,7 @@ class Platform:
     """Runs the jobs of this domain in this process against the emulators."""
 
     def __init__(self, project: Settings, instance: dg.DagsterInstance) -> None:
-        google = settings_resources(project)
-        self.resources: dict[str, object] = {**google, **key_resources(project, google)}
+        self.resources = job_resources(project)
         self.instance = instance
 
     def issue(
@@ -101,7 +99,7 @@ def failure(result: dg.ExecuteInProcessResult, op: str) -> tuple[object, str]:
 
 
 def record_of(bigquery: BigQuery, result: dg.ExecuteInProcessResult) -> KeyRecord:
-    record = KeyLedger(bigquery).get(KeyId(str(shown(result, "issue_key")["key_id"])))
+    record = KeyEvents(bigquery).get(KeyId(str(shown(result, "issue_key")["key_id"])))
     assert record is not None
     return record
 
@@ -132,7 +130,7 @@ def test_what_the_config_asks_for_is_in_the_ledger(
     assert record.key_id == key_id
     assert (record.description, record.scopes) == ("nightly import", (Scope.USAGE_READ,))
     assert record.expires_at == datetime(2099, 1, 31, tzinfo=UTC)
-    (event,) = [event for event in KeyLedger(bigquery).all() if event.key_id == key_id]
+    (event,) = [event for event in KeyEvents(bigquery).all() if event.key_id == key_id]
     assert (event.actor, event.request_id, event.run_id) == ("alice", "request-7", result.run_id)
 
 
@@ -157,7 +155,7 @@ def test_re_executing_a_run_issues_no_second_key(
     again = executed_again(issue_tenant_key_as_deployed, project, platform.instance, first.run_id)
     assert again.success
     assert again.run_id != first.run_id
-    keys = KeyLedger(bigquery).active_for(tenant_id, datetime.now(UTC))
+    keys = KeyEvents(bigquery).active_for(tenant_id, datetime.now(UTC))
     assert [record.key_id for record in keys] == [record_of(bigquery, first).key_id]
 
 
@@ -188,7 +186,7 @@ def test_a_key_is_revoked_by_its_job(
     platform.issue({"tenant_id": tenant_id, "key_id": key_id})
     result = platform.revoke({"key": key_id, "reason": "laptop lost"}, {"convergence/actor": "alice"})
     assert result.success
-    record = KeyLedger(bigquery).get(key_id)
+    record = KeyEvents(bigquery).get(key_id)
     assert record is not None
     assert record.revoked_at is not None
     assert shown(result, "revoke_key") == {

@@ -2,19 +2,22 @@ from dataclasses import replace
 
 import pytest
 
+from convergence_orchestration.audit.model import Actor, ActorKind, AuditEntry, Outcome, Target
+from convergence_orchestration.errors import ErrorCode, TransientError
 from convergence_orchestration.gcp.bigquery import BigQuery
-from convergence_orchestration.keys.ledger import KeyLedger, records_of
+from convergence_orchestration.keys.ledger import KeyEvents, KeyLedger, records_of
 from convergence_orchestration.keys.model import KeyEvent, KeyEventKind, KeyId, Scope, new_key_id
 from convergence_orchestration.keys.token import hash_of
 from convergence_orchestration.tenancy.model import TenantId
-from convergence_orchestration_tests.keys.builders import happened, issued, seconds
+from convergence_orchestration_tests.audit.builders import ListSink
+from convergence_orchestration_tests.keys.builders import AUDIT, happened, issued, seconds
 
 REVOKED, ROTATED = KeyEventKind.REVOKED, KeyEventKind.ROTATED
 
 
 @pytest.fixture
 def ledger(bigquery: BigQuery) -> KeyLedger:
-    return KeyLedger(bigquery)
+    return KeyLedger(bigquery, AUDIT)
 
 
 def of(event: KeyEvent, key_id: KeyId, tenant_id: TenantId) -> KeyEvent:
@@ -81,3 +84,37 @@ def test_a_scope_of_a_newer_version_is_not_granted(
     record = ledger.get(key_id)
     assert record is not None
     assert record.scopes == (Scope.USAGE_READ,)
+
+
+def test_each_event_has_an_audit_row_before_it_is_in_the_ledger(
+    bigquery: BigQuery, key_id: KeyId, tenant_id: TenantId
+) -> None:
+    sink = ListSink(ActorKind.ADMIN_KEY)
+    events = [of(issued(), key_id, tenant_id), of(happened(REVOKED, at=1), key_id, tenant_id)]
+
+    KeyLedger(bigquery, sink).append(*events)
+
+    assert [(entry.action, entry.outcome) for entry in sink.entries] == [
+        ("key.issued", Outcome.ATTEMPTED),
+        ("key.revoked", Outcome.ATTEMPTED),
+    ]
+    first = sink.entries[0]
+    assert (first.actor, first.target) == (Actor(ActorKind.ADMIN_KEY, "somebody"), Target("key", key_id))
+    assert (first.tenant_id, first.request_id, first.run_id) == (tenant_id, "request", "run")
+    assert first.details == {"event_id": f"{key_id}.ISSUED"}
+    assert hash_of(key_id) not in repr(sink.entries), "the hash of the key"
+
+
+def test_an_event_whose_audit_row_cannot_be_written_does_not_happen(
+    bigquery: BigQuery, key_id: KeyId, tenant_id: TenantId
+) -> None:
+    class NoSink:
+        actor_kind = ActorKind.SYSTEM
+
+        def append(self, *entries: AuditEntry) -> None:
+            assert entries
+            raise TransientError(ErrorCode.UNAVAILABLE, "no audit")
+
+    with pytest.raises(TransientError, match="no audit"):
+        KeyLedger(bigquery, NoSink()).append(of(issued(), key_id, tenant_id))
+    assert KeyEvents(bigquery).get(key_id) is None

@@ -17,7 +17,7 @@ from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.model import TenantId
 from convergence_orchestration_tests.emulators import Emulator
 from convergence_orchestration_tests.gcp.faults import faults
-from convergence_orchestration_tests.keys.builders import DEVELOPMENT, at, issued, new_key, seconds
+from convergence_orchestration_tests.keys.builders import AUDIT, DEVELOPMENT, at, issued, new_key, seconds
 from convergence_orchestration_tests.tenancy.dying import DyingBigQuery, KilledError
 
 HOUR = timedelta(hours=1)
@@ -82,7 +82,7 @@ def test_killed_behind_any_write_the_next_try_continues(
     project: Settings, stores: KeyStores, secrets: Secrets, kms: Kms, old: KeyRecord, writes: int
 ) -> None:
     asked = wanted(old)
-    dying = KeyStores.over(DyingBigQuery(bigquery_client(project), writes), secrets, DEVELOPMENT)
+    dying = KeyStores.over(DyingBigQuery(bigquery_client(project), writes), secrets, DEVELOPMENT, AUDIT)
     with pytest.raises(KilledError):
         rotate(dying, kms, asked, at(10))
     rotated = rotate(stores, kms, asked, at(20))
@@ -95,7 +95,7 @@ def test_another_rotation_takes_over_what_came_to_nothing_and_the_first_then_fin
     project: Settings, stores: KeyStores, secrets: Secrets, kms: Kms, old: KeyRecord
 ) -> None:
     first, second = wanted(old), wanted(old)
-    dying = KeyStores.over(DyingBigQuery(bigquery_client(project), 1), secrets, DEVELOPMENT)
+    dying = KeyStores.over(DyingBigQuery(bigquery_client(project), 1), secrets, DEVELOPMENT, AUDIT)
     with pytest.raises(KilledError):
         rotate(dying, kms, first, at(10))
     with pytest.raises(PermanentError) as raised:

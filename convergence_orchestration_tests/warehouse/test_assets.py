@@ -9,7 +9,6 @@ from convergence_orchestration.settings import Settings
 from convergence_orchestration.warehouse.assets import (
     CENTRAL_GROUP,
     DATASET_KEY,
-    ENVIRONMENT_GROUP,
     column_schema,
     warehouse_assets,
 )
@@ -78,7 +77,7 @@ def test_one_job_makes_an_empty_project_into_a_platform_and_finds_it_the_second_
     tables = {f"{CENTRAL_DATASET}/{spec.name}" for spec in central_tables()}
     assert first.success
     assert second.success
-    assert set(made) == {"kms_key_ring", "kms_key", "tenants/dataset", *tables}
+    assert set(made) == {"tenants/dataset", *tables}
     assert {metadata["action"] for metadata in made.values()} == {"created"}
     assert {metadata["action"] for metadata in found.values()} == {"existed"}
     assert tables <= {f"tenants/{name}" for name in connected(settings).list_tables(CENTRAL_DATASET)}
@@ -188,9 +187,9 @@ def test_what_the_launchpad_asks_is_described_and_has_defaults(settings: Setting
 def test_every_asset_says_what_it_is_and_to_which_group_it_belongs() -> None:
     specs = [spec for definition in warehouse_assets() for spec in definition.specs]
 
-    assert {spec.group_name for spec in specs} == {ENVIRONMENT_GROUP, CENTRAL_GROUP}
+    assert {spec.group_name for spec in specs} == {CENTRAL_GROUP}
     assert all(spec.description and spec.kinds for spec in specs)
-    assert len(specs) == 14
+    assert len(specs) == 12
 
 
 @pytest.mark.parametrize(

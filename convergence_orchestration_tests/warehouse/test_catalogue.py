@@ -32,6 +32,7 @@ def test_every_table_of_the_design_is_declared() -> None:
         "tenant_subscriptions",
         "tenant_usage_quotas",
         "api_key_events",
+        "api_key_usage",
         "key_slots",
         "sealed_keys",
         "audit_log",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from convergence_orchestration.api.auth import TenantRoute, caller_of, needs, tenant_key_header, tenant_of
+from convergence_orchestration.api.auth import TenantRoute, caller_of, needs, tenant_of
 from convergence_orchestration.api.bodies import KeyFacts, Me, OwnLimits
 from convergence_orchestration.api.own_bodies import OwnTables, OwnUsage, RequestLimits
 from convergence_orchestration.api.own_usage import days_of, quota_of, tables_of
@@ -24,7 +24,6 @@ router = APIRouter(
     prefix="/api/v1/tenants",
     tags=["own tenant"],
     route_class=TenantRoute,
-    dependencies=[tenant_key_header],
 )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from convergence_orchestration.api.auth import TenantRoute, caller_of, needs, tenant_key_header, tenant_of
+from convergence_orchestration.api.auth import TenantRoute, caller_of, needs, tenant_of
 from convergence_orchestration.api.own_bodies import (
     PipelineRunAccepted,
     PipelineRunFacts,
@@ -32,7 +32,6 @@ router = APIRouter(
     prefix=_PATH,
     tags=["own tenant"],
     route_class=TenantRoute,
-    dependencies=[tenant_key_header],
 )
 
 

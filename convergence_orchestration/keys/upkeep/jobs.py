@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from convergence_orchestration.audit.trail import AuditTrail
 from convergence_orchestration.gcp.resources import (
     BigQueryConnection,
     KmsConnection,
@@ -29,10 +30,11 @@ def sweep_copies(
     bigquery: BigQueryConnection,
     secret_manager: SecretManagerConnection,
     key_stores: KeyStoresApi,
+    audit: dg.ResourceParam[AuditTrail],
 ) -> None:
     """One pass."""
     with reported_failures():
-        swept = sweep(key_stores.over(bigquery, secret_manager), datetime.now(UTC))
+        swept = sweep(key_stores.over(bigquery, secret_manager, audit), datetime.now(UTC))
     context.add_output_metadata(
         {
             "wiped": dg.MetadataValue.json({due.key_id: due.reason for due in swept.wiped}),
@@ -51,10 +53,11 @@ def reseal_copies(
     kms: KmsConnection,
     secret_manager: SecretManagerConnection,
     key_stores: KeyStoresApi,
+    audit: dg.ResourceParam[AuditTrail],
 ) -> None:
     """One pass; it fails at its end if a copy could not be sealed anew, when all others are."""
     with reported_failures():
-        done = reseal(key_stores.over(bigquery, secret_manager).copies, kms.kms())
+        done = reseal(key_stores.over(bigquery, secret_manager, audit).copies, kms.kms())
         context.add_output_metadata(
             {
                 "primary": done.primary,
@@ -73,7 +76,6 @@ def reseal_copies(
 @dg.job(
     name="sweep_sealed_keys",
     description="Wipes sealed copies of keys that are over, were handed over, or were never fetched. Harmless at any time.",
-    executor_def=dg.in_process_executor,
 )
 def sweep_sealed_keys() -> None:
     """The one op, so that it can be launched by name."""
@@ -83,7 +85,6 @@ def sweep_sealed_keys() -> None:
 @dg.job(
     name="reseal_keys",
     description="Seals waiting copies anew after the KMS key was rotated. Harmless at any time.",
-    executor_def=dg.in_process_executor,
 )
 def reseal_keys() -> None:
     """The one op, so that it can be launched by name."""

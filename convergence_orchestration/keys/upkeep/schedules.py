@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from convergence_orchestration.errors import ConvergenceError, ErrorCode
-from convergence_orchestration.gcp.resources import BigQueryConnection, SecretManagerConnection
-from convergence_orchestration.keys.resources import KeyStoresApi
+from convergence_orchestration.gcp.resources import BigQueryConnection
+from convergence_orchestration.keys.ledger import KeyEvents
+from convergence_orchestration.keys.sealed_store import SealedKeys
 from convergence_orchestration.keys.upkeep.jobs import reseal_keys, sweep_sealed_keys
 from convergence_orchestration.keys.upkeep.sweeping import what_is_due
 
@@ -27,17 +28,15 @@ DAILY = (3, 35)
     "while copies wait, each look asks the ledger (10 MB).",
 )
 def sealed_key_sweep(
-    context: dg.ScheduleEvaluationContext,
-    bigquery: BigQueryConnection,
-    secret_manager: SecretManagerConnection,
-    key_stores: KeyStoresApi,
+    context: dg.ScheduleEvaluationContext, bigquery: BigQueryConnection
 ) -> dg.RunRequest | dg.SkipReason:
     """A run if a copy is due, or once a day."""
     tick = context.scheduled_execution_time
     if (tick.hour, tick.minute) == DAILY:
         return dg.RunRequest()
     try:
-        due = what_is_due(key_stores.over(bigquery, secret_manager), datetime.now(UTC))
+        asked = bigquery.bigquery()
+        due = what_is_due(SealedKeys(asked), KeyEvents(asked), datetime.now(UTC))
     except ConvergenceError as error:
         if error.code is not ErrorCode.NOT_FOUND:
             raise

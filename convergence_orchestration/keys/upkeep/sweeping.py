@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from convergence_orchestration.keys.ledger import KeyEvents
 from convergence_orchestration.keys.life import may_be_redelivered
 from convergence_orchestration.keys.model import KeyId, KeyRecord
-from convergence_orchestration.keys.sealed_store import CopyFacts
+from convergence_orchestration.keys.sealed_store import CopyFacts, SealedKeys
 from convergence_orchestration.keys.shredding import Shreddable
 from convergence_orchestration.keys.stores import KeyStores
 
@@ -54,17 +55,17 @@ def orphaned(secrets: Iterable[Shreddable], copies: Iterable[CopyFacts], now: da
     )
 
 
-def what_is_due(stores: KeyStores, now: datetime) -> tuple[Due, ...]:
+def what_is_due(sealed: SealedKeys, ledger: KeyEvents, now: datetime) -> tuple[Due, ...]:
     """The copies to be wiped. Without any copy this costs nothing: only then the ledger is asked."""
-    copies = stores.copies.store.all()
+    copies = sealed.all()
     if not copies:
         return ()
-    return due_copies(copies, stores.ledger.of_keys(*(copy.key_id for copy in copies)), now)
+    return due_copies(copies, ledger.of_keys(*(copy.key_id for copy in copies)), now)
 
 
 def sweep(stores: KeyStores, now: datetime) -> Swept:
     """Wipe what is due, and delete bytes whose copies are gone. Errors are those of BigQuery and Secret Manager."""
-    due = what_is_due(stores, now)
+    due = what_is_due(stores.copies.store, stores.ledger, now)
     if due:
         stores.copies.wipe(*(each.key_id for each in due))
     secrets = stores.copies.shredder.all()  # read before the copies: bytes are made before their copy

@@ -21,6 +21,7 @@ from convergence_orchestration.local_gcp.paging import page
 from convergence_orchestration.local_gcp.refusals import already_exists, failed_precondition, invalid
 from convergence_orchestration.local_gcp.rpc import Call, rpc
 from convergence_orchestration.local_gcp.secret_manager import names, rules, versions
+from convergence_orchestration.local_gcp.secret_manager.filters import filter_of
 from convergence_orchestration.local_gcp.secret_manager.versions import State
 from convergence_orchestration.local_gcp.store import Due, Rows
 
@@ -74,7 +75,8 @@ class SecretManager(PolicyHolders):
     def list_secrets(self, request: types.ListSecretsRequest, call: Call) -> types.ListSecretsResponse:
         """A project's secrets, the newest first."""
         require_name(names.PROJECT, request.parent, "parent")
-        found, token = page(call.rows.newest_first, types.Secret, request.parent, request)
+        keep = filter_of(request.filter) if request.filter else None
+        found, token = page(call.rows.newest_first, types.Secret, request.parent, request, keep)
         total = call.rows.count(types.Secret, request.parent)
         return types.ListSecretsResponse(secrets=found, next_page_token=token, total_size=total)
 

@@ -137,7 +137,6 @@ def onboard(
 @dg.job(
     description="Makes a tenant: its dataset with all tables, its plan, its profile. Start it with a tenant_id; "
     "re-execute a run that failed to finish what was begun.",
-    executor_def=dg.in_process_executor,
 )
 def onboard_tenant() -> None:
     """The one op, so that it can be launched by name."""
@@ -161,7 +160,6 @@ def change_plan(
 
 @dg.job(
     description="Gives a tenant another plan; its limits count from the next call on.",
-    executor_def=dg.in_process_executor,
 )
 def change_tenant_plan() -> None:
     """The one op, so that it can be launched by name."""
@@ -185,7 +183,6 @@ def suspend(
 
 @dg.job(
     description="Refuses all calls of a tenant within seconds, until it is resumed. Nothing of it is deleted.",
-    executor_def=dg.in_process_executor,
 )
 def suspend_tenant() -> None:
     """The one op, so that it can be launched by name."""
@@ -210,7 +207,6 @@ def resume(
 @dg.job(
     description="Makes a suspended tenant ACTIVE again, or one that is being offboarded and not deleted yet. Keys "
     "that the offboarding revoked stay revoked.",
-    executor_def=dg.in_process_executor,
 )
 def resume_tenant() -> None:
     """The one op, so that it can be launched by name."""
@@ -236,7 +232,6 @@ def offboard(
 @dg.job(
     description="Suspends a tenant for good, revokes its keys, and has its dataset deleted when the retention "
     "period is over. Its id is never given again.",
-    executor_def=dg.in_process_executor,
 )
 def offboard_tenant() -> None:
     """The one op, so that it can be launched by name."""

@@ -5,26 +5,22 @@ import dagster as dg
 import pytest
 
 from convergence_orchestration.definitions import build_definitions
-from convergence_orchestration.gcp.resources import settings_resources
 from convergence_orchestration.keys.model import new_key_id
-from convergence_orchestration.keys.resources import key_resources
 from convergence_orchestration.keys.sealed_store import SealedKey
 from convergence_orchestration.keys.stores import KeyStores
 from convergence_orchestration.keys.upkeep.jobs import reseal_keys, sweep_sealed_keys
 from convergence_orchestration.keys.upkeep.schedules import sealed_key_sweep
 from convergence_orchestration.settings import Settings
 from convergence_orchestration_tests.keys.builders import ACME, DEVELOPMENT
+from convergence_orchestration_tests.keys.job_resources import job_resources
 
 QUIET = datetime(2026, 11, 23, 12, 5, tzinfo=UTC)
 
 
-def resources(project: Settings) -> dict[str, object]:
-    google = settings_resources(project)
-    return {**google, **key_resources(project, google)}
-
-
 def evaluated(project: Settings, tick: datetime) -> dg.RunRequest | dg.SkipReason:
-    with dg.build_schedule_context(scheduled_execution_time=tick, resources=resources(project)) as context:
+    with dg.build_schedule_context(
+        scheduled_execution_time=tick, resources=job_resources(project)
+    ) as context:
         outcome = sealed_key_sweep(context)
     assert isinstance(outcome, dg.RunRequest | dg.SkipReason)
     return outcome
@@ -45,7 +41,7 @@ def test_a_sweep_is_launched_only_when_a_copy_is_due_or_once_a_day(
     project: Settings, stores: KeyStores, copy: SealedKey
 ) -> None:
     assert isinstance(evaluated(project, QUIET), dg.RunRequest)
-    result = sweep_sealed_keys.execute_in_process(resources=resources(project))
+    result = sweep_sealed_keys.execute_in_process(resources=job_resources(project))
     (event,) = [each for each in result.all_events if each.is_successful_output]
     assert event.step_output_data.metadata["wiped"].value == {copy.key_id: "the key was never issued"}
     assert stores.copies.store.get(copy.key_id) is None
@@ -61,7 +57,7 @@ def test_before_the_bootstrap_nothing_is_swept(settings: Settings) -> None:
 
 @pytest.mark.usefixtures("copy", "kms")
 def test_a_copy_that_cannot_be_sealed_anew_fails_the_run_behind_all_others(project: Settings) -> None:
-    result = reseal_keys.execute_in_process(resources=resources(project), raise_on_error=False)
+    result = reseal_keys.execute_in_process(resources=job_resources(project), raise_on_error=False)
     assert not result.success
     (event,) = [each for each in result.all_events if each.is_step_failure]
     declared = event.step_failure_data.user_failure_data

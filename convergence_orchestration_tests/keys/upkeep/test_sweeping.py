@@ -17,6 +17,7 @@ from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.model import TenantId
 from convergence_orchestration_tests.keys.builders import (
     ACME,
+    AUDIT,
     DEVELOPMENT,
     T0,
     at,
@@ -72,10 +73,10 @@ def test_a_sweep_wipes_what_is_due_and_what_a_killed_delivery_left_and_is_harmle
     orphan = new_key_id()
     stores.copies.shredder.make(tenant_id, orphan)
 
-    assert asked.key_id not in {due.key_id for due in what_is_due(stores, now)}
+    assert asked.key_id not in {due.key_id for due in what_is_due(stores.copies.store, stores.ledger, now)}
     later = now + timedelta(minutes=10)
-    assert asked.key_id in {due.key_id for due in what_is_due(stores, later)}
-    dying = KeyStores.over(DyingBigQuery(bigquery_client(project), 1), secrets, DEVELOPMENT)
+    assert asked.key_id in {due.key_id for due in what_is_due(stores.copies.store, stores.ledger, later)}
+    dying = KeyStores.over(DyingBigQuery(bigquery_client(project), 1), secrets, DEVELOPMENT, AUDIT)
     with pytest.raises(KilledError):
         sweep(dying, later)
 
@@ -88,7 +89,7 @@ def test_a_sweep_wipes_what_is_due_and_what_a_killed_delivery_left_and_is_harmle
 
 def test_without_copies_the_ledger_is_not_asked(stores: KeyStores) -> None:
     stores.copies.wipe(*(copy.key_id for copy in stores.copies.store.all()))
-    assert what_is_due(replace(stores, ledger=None), datetime.now(UTC)) == ()  # type: ignore[arg-type]
+    assert what_is_due(stores.copies.store, None, datetime.now(UTC)) == ()  # type: ignore[arg-type]
 
 
 def test_a_copy_of_a_key_that_is_still_to_be_fetched_stays(

@@ -1,0 +1,72 @@
+"""`convergence environment prepare` and `show`: what an environment stands on.
+
+What belongs here: commands. The steps are `environment/preparing.py`, the ones that the job `prepare_environment` takes.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from convergence_orchestration.cli.admin_keys import GoogleCloud, cloud_at
+from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, DataDir
+from convergence_orchestration.cli.reporting import console, tell
+
+app = typer.Typer(
+    no_args_is_help=True, help="Prepare an environment: key ring, key, administrators' secret, bindings."
+)
+
+
+class _Environment(StrEnum):
+    DEVELOPMENT = "development"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+_Which = Annotated[
+    _Environment | None, typer.Option("--environment", help="Which one; left out: ENVIRONMENT's.")
+]
+
+
+@app.command()
+def prepare(
+    *,
+    environment: _Which = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    google_cloud: GoogleCloud = False,
+) -> None:
+    """Make what is missing, mend what has drifted, and try it with the service account's rights."""
+    from datetime import UTC, datetime  # noqa: PLC0415 not for --help
+
+    from convergence_orchestration.environment.preparing import prepare as prepared  # noqa: PLC0415 not for --help
+    from convergence_orchestration.environment.shown import sentence  # noqa: PLC0415
+
+    changed = 0
+    with cloud_at(data_dir, google_cloud=google_cloud, environment=environment) as cloud:
+        for each in prepared(cloud, datetime.now(UTC)):
+            typer.echo(sentence(each))
+            changed += each.action.is_change
+        name = cloud.settings.environment
+    tell(
+        f"{name} is prepared; "
+        + (f"{changed} things were made or changed." if changed else "nothing changed.")
+    )
+
+
+@app.command()
+def show(
+    *,
+    environment: _Which = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    google_cloud: GoogleCloud = False,
+) -> None:
+    """Show what there is beside what is declared; nothing is changed."""
+    from rich.table import Table  # noqa: PLC0415 not for --help
+
+    from convergence_orchestration.environment.looking import looked_at  # noqa: PLC0415
+
+    table = Table("what", "declared", "found")
+    with cloud_at(data_dir, google_cloud=google_cloud, environment=environment) as cloud:
+        for each in looked_at(cloud):
+            table.add_row(each.what, each.declared, each.found)
+    console().print(table)
