@@ -64,7 +64,7 @@ class RotateConfig(dg.Config):
     "admin-key reveal`.",
     retry_policy=_RETRIES,
 )
-def rotate_key(
+def rotate_administrators_key(
     context: dg.OpExecutionContext, config: RotateConfig, environments: Environments
 ) -> Iterator[Any]:
     """One try at one rotation; the root run's id makes all tries one rotation."""
@@ -112,7 +112,7 @@ def _facts(name: str, rotated: Rotated) -> dict[str, str]:
 )
 def rotate_admin_key() -> None:
     """The one op, so that it can be launched by name."""
-    rotate_key()
+    rotate_administrators_key()
 
 
 def environment_jobs() -> "list[UnresolvedAssetJobDefinition | dg.JobDefinition]":

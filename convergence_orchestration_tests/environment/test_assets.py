@@ -153,7 +153,12 @@ def test_the_daily_job_that_may_not_rotate_says_so_and_shows_the_age(
 def test_rotating_by_hand_makes_one_version_and_shows_no_key(settings: Settings) -> None:
     run(settings, "prepare_environment", "development")
 
-    result = run(settings, "rotate_admin_key", None, ops={"rotate_key": {"config": {"overlap_hours": 0}}})
+    result = run(
+        settings,
+        "rotate_admin_key",
+        None,
+        ops={"rotate_administrators_key": {"config": {"overlap_hours": 0}}},
+    )
 
     (event,) = result.get_asset_materialization_events()
     assert result.success
@@ -174,9 +179,9 @@ def test_rotating_by_hand_makes_one_version_and_shows_no_key(settings: Settings)
 def test_a_rotation_that_cannot_be_says_why(
     settings: Settings, config: dict[str, object], words: str
 ) -> None:
-    result = run(settings, "rotate_admin_key", None, ops={"rotate_key": {"config": config}})
+    result = run(settings, "rotate_admin_key", None, ops={"rotate_administrators_key": {"config": config}})
 
-    assert words in failure_of(result, "rotate_key")
+    assert words in failure_of(result, "rotate_administrators_key")
 
 
 def test_every_day_a_run_looks_after_the_keys_of_this_environment(settings: Settings) -> None:

@@ -1,9 +1,10 @@
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
+from convergence_orchestration.audit.model import ActorKind, AuditEntry
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
 from convergence_orchestration.gcp.bigquery import BigQuery, Parameters
 from convergence_orchestration.gcp.clients import bigquery_client
@@ -165,27 +166,31 @@ def test_a_tenant_that_is_not_active_gets_no_key(
     assert stores.copies.store.get(key_id) is None
 
 
-class LeavingMeanwhile(BigQuery):
-    """The tenant begins to leave between the sealing of its key and the ledger."""
+class LeavingMeanwhile:
+    """A sink of audit rows: the tenant begins to leave between the sealing of its key and the ledger."""
 
-    def append(self, dataset_id: str, table_id: str, rows: Sequence[Mapping[str, object]]) -> None:
-        (row,) = rows
-        if row["kind"] == "ISSUED":
+    actor_kind = ActorKind.OPERATOR
+
+    def __init__(self, bigquery: BigQuery) -> None:
+        self._tenants = Tenants(bigquery)
+
+    def append(self, *entries: AuditEntry) -> None:
+        (entry,) = entries
+        if entry.action == "key.issued":
             change = StateChange(
-                TenantId(str(row["tenant_id"])),
+                TenantId(str(entry.tenant_id)),
                 "req_" + "z" * 26,
                 seconds(1),
                 frozenset({TenantState.ACTIVE}),
                 TenantState.OFFBOARDING,
             )
-            assert Tenants(self).change_state(change, seconds(1))
-        super().append(dataset_id, table_id, rows)
+            assert self._tenants.change_state(change, seconds(1))
 
 
 def test_a_key_whose_tenant_leaves_while_it_is_issued_is_revoked(
-    project: Settings, stores: KeyStores, secrets: Secrets, kms: Kms, tenant_id: TenantId, key_id: KeyId
+    bigquery: BigQuery, stores: KeyStores, secrets: Secrets, kms: Kms, tenant_id: TenantId, key_id: KeyId
 ) -> None:
-    leaving = stores_over(LeavingMeanwhile(bigquery_client(project)), secrets)
+    leaving = KeyStores.over(bigquery, secrets, DEVELOPMENT, LeavingMeanwhile(bigquery))
     with pytest.raises(PermanentError) as raised:
         issue(leaving, kms, new_key(key_id, tenant_id), at(0))
     assert raised.value.code is ErrorCode.TENANT_NOT_ACTIVE

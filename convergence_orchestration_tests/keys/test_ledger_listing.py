@@ -60,9 +60,10 @@ def test_events_that_were_inserted_are_listed_whole_at_once_and_streamed_ones_ar
     insert_rows(bigquery, [_row_of(issued(72, at=-86_400)), _row_of(issued(73, at=86_400))])
     bigquery.append(CENTRAL_DATASET, "api_key_events", [_row_of(issued(74, at=6))])
 
-    found = [event for event in listed.events_since(T0) if event.key_id == key.key_id]
+    ours = {issued(number).key_id for number in range(71, 75)}
+    found = [event for event in listed.events_since(T0) if event.key_id in ours]
     assert sorted(found, key=lambda event: event.recorded_at) == [key, rotated, revoked]
-    assert listed.events_since(seconds(5)) == [revoked]
+    assert [event for event in listed.events_since(seconds(5)) if event.key_id in ours] == [revoked]
     assert queried.asked == []
     assert KeyEvents(bigquery).get(key.key_id) is not None
 

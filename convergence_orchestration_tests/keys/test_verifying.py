@@ -55,7 +55,11 @@ def test_a_stranger_of_the_right_form_hastens_a_look_once_a_minute() -> None:
     assert verifying.looks == 2
 
 
-@pytest.mark.parametrize("text", [GOOD, REVOKED, EXPIRED, FOREIGN, MISTYPED, "", "x" * 10_000_000])
+@pytest.mark.parametrize(
+    "text",
+    [GOOD, REVOKED, EXPIRED, FOREIGN, MISTYPED, "", "x" * 10_000_000],
+    ids=["good", "revoked", "expired", "foreign", "mistyped", "empty", "endless"],
+)
 def test_no_other_text_hastens_a_look(text: str) -> None:
     verifying = Verifying()
     verifying.lets_in(text)

@@ -5,6 +5,7 @@ import dagster as dg
 import pytest
 
 from convergence_orchestration.definitions import build_definitions
+from convergence_orchestration.gcp.resources import settings_resources
 from convergence_orchestration.keys.model import new_key_id
 from convergence_orchestration.keys.sealed_store import SealedKey
 from convergence_orchestration.keys.stores import KeyStores
@@ -18,8 +19,9 @@ QUIET = datetime(2026, 11, 23, 12, 5, tzinfo=UTC)
 
 
 def evaluated(project: Settings, tick: datetime) -> dg.RunRequest | dg.SkipReason:
+    bigquery = settings_resources(project)["bigquery"]
     with dg.build_schedule_context(
-        scheduled_execution_time=tick, resources=job_resources(project)
+        scheduled_execution_time=tick, resources={"bigquery": bigquery}
     ) as context:
         outcome = sealed_key_sweep(context)
     assert isinstance(outcome, dg.RunRequest | dg.SkipReason)
