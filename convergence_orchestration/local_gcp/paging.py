@@ -32,7 +32,7 @@ def page[M](
     Raises:
         Refusal: INVALID_ARGUMENT for a wrong size or token, UNIMPLEMENTED for an order, or a filter that nobody read.
     """
-    if (request.filter and keep is None) or getattr(request, "order_by", ""):
+    if (getattr(request, "filter", "") and keep is None) or getattr(request, "order_by", ""):
         not_served("A list with this filter, or with order_by")
     if request.page_size < 0:
         invalid("page_size must not be negative.")

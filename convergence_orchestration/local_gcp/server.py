@@ -17,11 +17,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from convergence_orchestration.errors import PermanentError
+from convergence_orchestration.local_gcp.cloud_build.service import CloudBuild
+from convergence_orchestration.local_gcp.cloud_run.revisions import Revisions
+from convergence_orchestration.local_gcp.cloud_run.services import Services
 from convergence_orchestration.local_gcp.dispatch import Dispatcher
 from convergence_orchestration.local_gcp.faults import Faults
 from convergence_orchestration.local_gcp.grpc_edge import GrpcEdge
 from convergence_orchestration.local_gcp.kms.policies import KeyPolicies
 from convergence_orchestration.local_gcp.kms.service import KeyManagement
+from convergence_orchestration.local_gcp.operations import Operations
 from convergence_orchestration.local_gcp.process import begin
 from convergence_orchestration.local_gcp.rest_edge import RestEdge
 from convergence_orchestration.local_gcp.rpc import Service
@@ -32,9 +36,20 @@ from convergence_orchestration.logs import logger
 _log = logger("convergence_orchestration.local_gcp.server")
 
 
-def services() -> list[Service]:
-    """Every service of this process."""
-    return [KeyManagement(), KeyPolicies(), SecretManager()]
+DEFAULT_FRONT_DOOR_PORT = 8443
+
+
+def services(data_dir: Path, front_door_port: int = DEFAULT_FRONT_DOOR_PORT) -> list[Service]:
+    """Every service of this process; the services of Cloud Run answer at the front door's port."""
+    return [
+        KeyManagement(),
+        KeyPolicies(),
+        SecretManager(),
+        Services(data_dir, front_door_port),
+        Revisions(),
+        CloudBuild(),
+        Operations(),
+    ]
 
 
 @dataclass(frozen=True)
@@ -51,6 +66,7 @@ def serving(
     ports: Ports = Ports(0, 0),
     faults_file: Path | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    front_door_port: int = DEFAULT_FRONT_DOOR_PORT,
 ) -> Iterator[Ports]:
     """Both edges, serving; port 0 means any, and the ports that were taken come back.
 
@@ -60,7 +76,8 @@ def serving(
     with ExitStack() as undo:
         store = Store(data_dir)
         undo.callback(store.close)
-        dispatcher = Dispatcher(services(), store, Faults(faults_file or data_dir / "faults.yaml"), clock)
+        faults = Faults(faults_file or data_dir / "faults.yaml")
+        dispatcher = Dispatcher(services(data_dir, front_door_port), store, faults, clock)
         grpc_edge = GrpcEdge(dispatcher, ports.grpc)
         undo.callback(grpc_edge.stop)
         rest_edge = RestEdge(dispatcher, ports.rest)
@@ -76,8 +93,9 @@ def main(argv: list[str] | None = None) -> None:
     arguments = _arguments(argv)
     begin(arguments.data_dir)
     try:
+        wanted = Ports(arguments.grpc_port, arguments.rest_port)
         with serving(
-            arguments.data_dir, Ports(arguments.grpc_port, arguments.rest_port), arguments.faults
+            arguments.data_dir, wanted, arguments.faults, front_door_port=arguments.front_door_port
         ) as ports:
             _log.info("The local cloud is served.", grpc_port=ports.grpc, rest_port=ports.rest)
             threading.Event().wait()
@@ -86,10 +104,16 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Google Cloud on this machine: KMS and Secret Manager")
+    parser = argparse.ArgumentParser(description="Google Cloud on this machine, all but BigQuery")
     parser.add_argument("--data-dir", type=Path, required=True, help="where all state is kept")
     parser.add_argument("--grpc-port", type=int, required=True, help="port on 127.0.0.1 for Google's clients")
     parser.add_argument("--rest-port", type=int, required=True, help="port on 127.0.0.1 for gcloud and curl")
+    parser.add_argument(
+        "--front-door-port",
+        type=int,
+        default=DEFAULT_FRONT_DOOR_PORT,
+        help="port of the front door, written into the addresses of Cloud Run's services",
+    )
     parser.add_argument("--faults", type=Path, help="YAML file of faults; default DATA_DIR/faults.yaml")
     return parser.parse_args(argv)
 

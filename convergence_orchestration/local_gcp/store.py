@@ -84,6 +84,11 @@ class Rows:
         rows = self._run("newest_first", parent, messages.full_name(kind), after or _NO_UPPER_BOUND, limit)
         return [(ordinal, messages.from_bytes(kind, body)) for ordinal, body in rows]
 
+    def of_kind[M](self, kind: type[M]) -> list[M]:
+        """All resources of this kind, whoever their parents are, by name; for kinds of which there are few."""
+        rows = self._run("of_kind", messages.full_name(kind))
+        return [messages.from_bytes(kind, body) for (body,) in rows]
+
     def seal(self, name: str, payload: bytes) -> None:
         """Keep a secret under a resource's name."""
         self._run("seal", name, self._vault.seal(name, payload))

@@ -43,6 +43,9 @@ WHERE parent = ? AND kind = ? AND ordinal > ? ORDER BY ordinal LIMIT ?;
 SELECT ordinal, body FROM documents
 WHERE parent = ? AND kind = ? AND ordinal < ? ORDER BY ordinal DESC LIMIT ?;
 
+-- name: of_kind
+SELECT body FROM documents WHERE kind = ? ORDER BY name;
+
 -- name: seal
 INSERT INTO sealed (name, body) VALUES (?, ?);
 
