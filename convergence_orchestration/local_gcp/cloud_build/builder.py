@@ -28,6 +28,7 @@ from convergence_orchestration.local_gcp.store import Store
 from convergence_orchestration.logs import logger
 
 _LAST_LINES = 20
+_UNFINISHED = "unfinished-"
 _REVISION_OF_SOURCE = ("COMMIT_SHA", "REVISION_ID", "_SOURCE_REVISION")
 _log = logger(__name__)
 
@@ -39,6 +40,8 @@ class Builder:
         self._store = store
         self._data_dir = data_dir
         self._clock = clock
+        for unfinished in (data_dir / "images").glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(unfinished, ignore_errors=True)  # of a builder that died
 
     def build_next(self) -> bool:
         """Carry out one build; False if none waits."""
@@ -66,7 +69,7 @@ class Builder:
     def _image(self, build: Build, log: Path) -> str:
         parent = self._data_dir / "images" / "sha256"
         parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="unfinished-", dir=parent.parent) as directory:
+        with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=parent.parent) as directory:
             tree, image = Path(directory) / "source", Path(directory) / "image"
             fetch(build, self._data_dir, tree)
             command = command_of(build, tree)
