@@ -85,9 +85,10 @@ def tiny_tree(directory: Path, color: str = "green") -> Path:
 
 def build_of(tree: Path, *images: str, **fields: Any) -> Build:
     """A build as a deployment asks for it."""
+    source = {"storage_source": {"bucket": "local", "object_": f"file://{tree}"}}
     return Build(
         {
-            "source": {"storage_source": {"bucket": "local", "object_": f"file://{tree}"}},
+            "source": source,
             "steps": [
                 {"name": "gcr.io/cloud-builders/docker", "args": ["build", "-t", image, "."]}
                 for image in images

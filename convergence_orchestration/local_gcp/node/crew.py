@@ -155,6 +155,7 @@ class Crew:
         status = child.poll()
         if status is None:
             return None
+        processes.end_rest(instance)
         return f"It ended with status {status}." if status >= 0 else f"It was ended by signal {-status}."
 
     def _keep(self, instance: Instance) -> None:

@@ -44,7 +44,9 @@ class Node:
         self._crew = Crew(data_dir)
         self._health: dict[str, Health] = {}
         self._scales: dict[str, Scale] = {}
-        self._routes = read_routes(data_dir)
+        # What the front door has confirmed is never given out a second time, whatever became of the routes' file.
+        served = Routes(read_status(data_dir).version)
+        self._routes = max(read_routes(data_dir), served, key=lambda routes: routes.version)
         self._routed_since = {
             routing.full_name(service): self._routes.version for service in self._routes.services
         }

@@ -99,6 +99,13 @@ def end(instance: Instance) -> None:
             os.killpg(instance.pid, signal.SIGKILL)
 
 
+def end_rest(instance: Instance) -> None:
+    """SIGKILL for what is left of an instance whose first process, a child of this one, has just ended."""
+    if instance.pid is not None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(instance.pid, signal.SIGKILL)
+
+
 def free_port(taken: Collection[int]) -> int:
     """A port of 127.0.0.1 that nobody listens on and that is not promised to an instance."""
     for _ in range(_TRIES):
