@@ -133,7 +133,9 @@ class Crew:
                 processes.end(instance)
 
     def close(self) -> None:
-        """Stop watching; the instances go on."""
+        """Stop watching; the instances go on, and those that have ended leave nothing behind."""
+        for child in self._children.values():
+            child.poll()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _adopt(self, instance: Instance) -> None:
