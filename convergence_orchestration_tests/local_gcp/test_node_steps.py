@@ -173,6 +173,22 @@ def test_a_version_that_the_front_door_knows_is_never_given_out_again(plane: Con
         assert not plane.read(service.name).reconciling
 
 
+@pytest.mark.parametrize("nonsense", ["{", "[]", "7"])
+def test_files_of_nonsense_do_not_stop_the_node(plane: ControlPlane, nonsense: str) -> None:
+    service = plane.ask(containers=[{"image": IMAGE, "command": ["python", "-c", _LISTEN]}])
+    (plane.data_dir / "front_door.json").write_text(nonsense)
+    (plane.data_dir / "front_door_status.json").write_text(nonsense)
+
+    def is_ready() -> bool:
+        node.step()
+        return not plane.revisions.get_revision(name=service.latest_created_revision).reconciling
+
+    with _node(plane) as node:
+        eventually(is_ready)
+        node.step()
+        assert read_routes(plane.data_dir).version == 1
+
+
 # taking over
 
 

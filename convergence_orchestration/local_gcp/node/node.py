@@ -44,9 +44,12 @@ class Node:
         self._crew = Crew(data_dir)
         self._health: dict[str, Health] = {}
         self._scales: dict[str, Scale] = {}
+        self._can_read_status = True
+        self._status = FrontDoorStatus()
+        self._status = self._read_status()
         # What the front door has confirmed is never given out a second time, whatever became of the routes' file.
-        served = Routes(read_status(data_dir).version)
-        self._routes = max(read_routes(data_dir), served, key=lambda routes: routes.version)
+        served = Routes(self._status.version)
+        self._routes = max(_read_routes(data_dir), served, key=lambda routes: routes.version)
         self._routed_since = {
             routing.full_name(service): self._routes.version for service in self._routes.services
         }
@@ -57,7 +60,7 @@ class Node:
         now = at.timestamp()
         with self._store.reading() as rows:
             wanted = desired(rows)
-        status = read_status(self._data_dir)
+        status = self._status = self._read_status()
         self._watch(wanted, now)
         self._report(wanted, at)
         self._start_and_drain(wanted, status, now)
@@ -69,6 +72,17 @@ class Node:
     def close(self) -> None:
         """Stop looking; the instances go on."""
         self._crew.close()
+
+    def _read_status(self) -> FrontDoorStatus:
+        try:
+            status = read_status(self._data_dir)
+        except (ValueError, TypeError, AttributeError):
+            if self._can_read_status:
+                _log.error("The front door's status cannot be read; start the front door again.")
+            self._can_read_status = False
+            return self._status
+        self._can_read_status = True
+        return status
 
     def _watch(self, wanted: Desired, now: float) -> None:
         for failure in self._crew.failures(now):
@@ -193,6 +207,14 @@ class Node:
             if service.is_deleting and is_served and service.name not in routed | busy:
                 with self._store.writing() as rows:
                     observe.service_is_gone(rows, service.name)
+
+
+def _read_routes(data_dir: Path) -> Routes:
+    try:
+        return read_routes(data_dir)
+    except (ValueError, TypeError, AttributeError, KeyError):
+        _log.error("The routes cannot be read; they are made anew.")
+        return Routes()
 
 
 def _probe(wanted: Desired, name: str) -> Probe | None:
