@@ -111,6 +111,9 @@ class KeyListed(BaseModel):
     issued_at: datetime
     issued_by: str
     delivered_at: datetime | None = Field(description="When it was first handed over.")
+    last_used_at: datetime | None = Field(
+        description="The minute in which it was last used, known a minute later; null for never."
+    )
     expires_at: datetime | None
     ends_at: datetime | None = Field(description="When it ends or ended, whatever ends it; null for never.")
     revoked_at: datetime | None

@@ -16,7 +16,7 @@ from convergence_orchestration.cli.tenant_keys import KeyIdArgument
 from convergence_orchestration.keys.model import KeyState
 
 KEYS = Pages("/admin/api-keys", "keys", "before")
-_COLUMNS = ("key_id", "tenant_id", "state", "scopes", "issued_at", "ends_at", "description")
+_COLUMNS = ("key_id", "tenant_id", "state", "scopes", "issued_at", "last_used_at", "ends_at", "description")
 _SHOWN = 50
 
 
@@ -65,5 +65,5 @@ def show(
 
 
 def _row(key: dict[str, Any]) -> list[object]:
-    times = {name: moment(key.get(name)) for name in ("issued_at", "ends_at")}
+    times = {name: moment(key.get(name)) for name in ("issued_at", "last_used_at", "ends_at")}
     return [({**key, **times, "scopes": ", ".join(key.get("scopes", ()))}).get(name) for name in _COLUMNS]

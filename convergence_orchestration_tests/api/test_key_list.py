@@ -1,3 +1,5 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from convergence_orchestration_tests.api.dagster_standin import DagsterStandIn
@@ -5,7 +7,6 @@ from convergence_orchestration_tests.api.platform import (
     Api,
     ControlPlane,
     assert_is_error,
-    new_tenant_id,
 )
 
 
@@ -40,6 +41,19 @@ def test_keys_are_filtered_by_the_state_they_are_in_now(api: Api, control_plane:
     assert in_state("ACTIVE") == [key["key_id"]]
     assert in_state("REVOKED") == [revoked["key_id"]]
     assert in_state("ROTATING") == in_state("EXPIRED") == []
+
+
+def test_a_key_shows_the_minute_of_its_last_use_once_that_is_written_down(
+    api: Api, control_plane: ControlPlane
+) -> None:
+    key = api.known_key(control_plane.tenant())
+    path = f"/api-keys/{key['key_id']}"
+    assert api.admin("GET", path).json()["last_used_at"] is None
+    assert api.me(key["api_key"]).status_code == 200
+    api.services.usage.append()
+    used = datetime.fromisoformat(api.admin("GET", path).json()["last_used_at"])
+    assert (used.second, used.microsecond) == (0, 0)
+    assert datetime.now(UTC) - used < timedelta(minutes=3)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +92,7 @@ def test_revoking_all_past_its_callers_patience_gets_202(
     assert answer.headers["Location"] == answer.json()["run_url"]
 
 
-@pytest.mark.parametrize("tenant_id", [new_tenant_id(), "Not-An-Id", "admin"])
+@pytest.mark.parametrize("tenant_id", ["never_onboarded", "Not-An-Id", "admin"])
 def test_revoking_the_keys_of_nobody_gets_404(api: Api, dagster: DagsterStandIn, tenant_id: str) -> None:
     assert_is_error(api.admin("DELETE", f"/tenants/{tenant_id}/api-keys"), 404, "tenant_not_found")
     assert dagster.launches == []

@@ -1,6 +1,8 @@
 """Looking at tenants' keys for administrators: pages of them, or one. Never a key, and no hash in full."""
 
 import re
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -14,6 +16,7 @@ from convergence_orchestration.api.statuses import ADMINISTRATION_ERRORS, docume
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.keys.listing import KeyFilter, page
 from convergence_orchestration.keys.model import KEY_ID_PATTERN, KeyId, KeyRecord, KeyState
+from convergence_orchestration.keys.usage import last_used
 from convergence_orchestration.tenancy.model import TENANT_ID_PATTERN, TenantId
 
 MOST_IN_A_PAGE = 200
@@ -45,7 +48,7 @@ async def list_keys(
     found = await services.blocking(page, services.bigquery, limit + 1, wanted, behind, services.clock())
     shown = found[:limit]
     return KeyPage(
-        keys=[_listed(services, record) for record in shown],
+        keys=await _listed(services, shown),
         next_before=cursor_at(shown[-1]) if len(found) > limit else None,
     )
 
@@ -64,10 +67,18 @@ async def get_key(request: Request, key_id: str) -> KeyListed:
     if record is None:
         raise PermanentError(ErrorCode.KEY_NOT_FOUND, "Check the key id: no such key was issued.")
     context_of(request.scope).tenant_id = record.tenant_id
-    return _listed(services, record)
+    (listed,) = await _listed(services, [record])
+    return listed
 
 
-def _listed(services: Services, record: KeyRecord) -> KeyListed:
+async def _listed(services: Services, records: Sequence[KeyRecord]) -> list[KeyListed]:
+    if not records:
+        return []
+    used = await services.blocking(last_used, services.bigquery, [record.key_id for record in records])
+    return [_shown(services, record, used.get(record.key_id)) for record in records]
+
+
+def _shown(services: Services, record: KeyRecord, last_used_at: datetime | None) -> KeyListed:
     return KeyListed(
         key_id=record.key_id,
         tenant_id=record.tenant_id,
@@ -78,6 +89,7 @@ def _listed(services: Services, record: KeyRecord) -> KeyListed:
         issued_at=record.issued_at,
         issued_by=record.actor,
         delivered_at=record.delivered_at,
+        last_used_at=last_used_at,
         expires_at=record.expires_at,
         ends_at=record.ends_at,
         revoked_at=record.revoked_at,
