@@ -75,15 +75,22 @@ class StageVerified(Decision):
 
 @dataclass(frozen=True, kw_only=True)
 class Hold(Decision):
-    """Undecided: wait, at most until `until` (None: for what has no deadline, such as a freeze). HELD, when it is news."""
+    """Undecided: wait, at most until `until`. HELD, when it is news (`is_news` of history.py).
 
-    until: datetime | None
+    Attributes:
+        because: the reason as one word, which stays the same while its numbers change.
+        until: when a person is called.
+    """
+
+    because: str
+    until: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pause(Decision):
-    """A person is needed: PAUSED, or OUTSIDE_CHANGE, and an alert."""
+    """A person is needed: PAUSED, or OUTSIDE_CHANGE, and an alert; when it is news (`is_news` of history.py)."""
 
+    because: str
     alert: str
     outside_change: bool = False
 

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
+from functools import cached_property, reduce
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.releases.model import RevisionName
@@ -134,27 +134,34 @@ class RevisionEvidence:
 
     def since(self, moment: datetime) -> "RevisionEvidence":
         """The same without measurements that started before `moment`."""
-        if self.measured is None:
+        if not self.measured or self.measured[0].start >= moment:
             return self
         later = tuple(one for one in self.measured if one.start >= moment)
         return RevisionEvidence(self.revision, later, self.probes)
 
-    @property
+    def before(self, moment: datetime) -> "RevisionEvidence":
+        """The same without measurements that end behind `moment`."""
+        if self.measured is None or self.until is None or self.until <= moment:
+            return self
+        earlier = tuple(one for one in self.measured if one.end <= moment)
+        return RevisionEvidence(self.revision, earlier, self.probes)
+
+    @cached_property
     def until(self) -> datetime | None:
         """How far the meters reach; None without a measurement."""
         return max((one.end for one in self.measured or ()), default=None)
 
-    @property
+    @cached_property
     def requests(self) -> int:
         """Answers; 0 also when nothing could be read, so ask `measured` first."""
         return sum(one.requests for one in self.measured or ())
 
-    @property
+    @cached_property
     def errors(self) -> int:
         """Answers with a 5xx status."""
         return sum(one.errors for one in self.measured or ())
 
-    @property
+    @cached_property
     def latencies(self) -> Histogram | None:
         """All latencies; None when they are missing for any stretch that had requests."""
         busy = [one.latencies for one in self.measured or () if one.requests]

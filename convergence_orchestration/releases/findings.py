@@ -1,0 +1,228 @@
+"""What each kind of evidence says by itself: errors, latencies, the share of the traffic, probes.
+
+What belongs here: one function for each, from evidence to a finding. judge.py makes one verdict of them.
+"""
+
+from dataclasses import dataclass
+from math import log
+
+from convergence_orchestration.releases.evidence import Histogram, RevisionEvidence
+from convergence_orchestration.releases.model import NO_NUMBERS, WHOLE, Numbers, Percent, Verdict
+from convergence_orchestration.releases.policy import RolloutPolicy
+from convergence_orchestration.releases.proportions import (
+    Count,
+    log_evidence,
+    log_evidence_quiet,
+    log_evidence_worse,
+)
+from convergence_orchestration.releases.sprt import ErrorTest
+
+FURTHER_TESTS = 6
+"""Besides the ratio test of errors: late errors, any rate of errors, errors beside the stable revision's, p95, p99, share."""
+BAKE_PARTS = 60
+"""Into how many parts a bake is cut for faults that start late."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one kind of evidence says, in a sentence and in numbers."""
+
+    verdict: Verdict
+    words: str
+    numbers: Numbers = NO_NUMBERS
+
+
+@dataclass(frozen=True)
+class Tests:
+    """How sure to be: log evidence that convicts or excuses."""
+
+    policy: RolloutPolicy
+
+    @property
+    def errors(self) -> ErrorTest:
+        """The ratio test of errors."""
+        sure = self.policy.judge
+        return ErrorTest(
+            self.policy.targets.allowed_errors, sure.bad_error_percent / WHOLE, sure.alpha, sure.beta
+        )
+
+    @property
+    def convicts_at(self) -> float:
+        """The log evidence from which on each further test convicts; together they err as often as the first alone."""
+        return log(FURTHER_TESTS / self.policy.judge.alpha)
+
+    @property
+    def excuses_at(self) -> float:
+        """The log evidence from which on the stable revision is slow itself, and the candidate worse than it."""
+        return log(1 / self.policy.judge.alpha)
+
+
+def errors(tests: Tests, candidate: RevisionEvidence, stable: RevisionEvidence | None) -> Finding:
+    """Whether the candidate answers with more errors than the targets allow, or than the stable revision does."""
+    if candidate.measured is None:
+        return Finding(Verdict.UNKNOWN, "The candidate's requests could not be read.")
+    seen = Count(candidate.errors, candidate.requests)
+    ratio = tests.errors.log_ratio(seen.total, seen.count)
+    numbers: dict[str, object] = {
+        "requests": seen.total,
+        "errors": seen.count,
+        "error_percent": round(seen.percent, 4),
+        "error_log_ratio": round(ratio, 3),
+    }
+    said = f"{seen.count} of {seen.total} answers were errors ({seen.percent:.2f} %)"
+    both = _common(candidate, stable)
+    beside = _errors_of(both)
+    if beside is not None:
+        numbers |= {"stable_requests": beside[1].total, "stable_errors": beside[1].count}
+    if _too_many_errors(tests, candidate):
+        guilty = Finding(Verdict.UNHEALTHY, f"{said}; {_allowed(tests)}.", numbers)
+        return _blame(
+            tests, guilty, beside, stable_is_bad=both is not None and _too_many_errors(tests, both[1])
+        )
+    if beside is not None and _worse(tests, beside):
+        words = f"{said}, the stable revision's {beside[1].percent:.2f} % in the same minutes."
+        return Finding(Verdict.UNHEALTHY, words, numbers)
+    if seen.total < tests.policy.judge.minimum_requests:
+        words = (
+            f"{seen.total} answers are too few to judge by, {tests.policy.judge.minimum_requests} are needed."
+        )
+        return Finding(Verdict.INCONCLUSIVE, words, numbers)
+    if ratio > tests.errors.accepts_at:
+        return Finding(
+            Verdict.INCONCLUSIVE, f"{said}, which does not show yet that it is good enough.", numbers
+        )
+    return Finding(Verdict.HEALTHY, f"{said}.", numbers)
+
+
+def latency(
+    tests: Tests, candidate: RevisionEvidence, stable: RevisionEvidence | None, percentile: int
+) -> Finding:
+    """Whether more of the candidate's answers than allowed are slower than the limit of p95 or p99."""
+    if candidate.measured is None:
+        return Finding(Verdict.UNKNOWN, "The candidate's latencies could not be read.")
+    if candidate.requests == 0:
+        return Finding(Verdict.INCONCLUSIVE, "There were no answers to take the time of.")
+    if candidate.latencies is None:
+        return Finding(Verdict.UNKNOWN, "The candidate's latencies are missing for some of its answers.")
+    limit = tests.policy.targets.p95_ms if percentile == 95 else tests.policy.targets.p99_ms  # noqa: PLR2004 p95
+    allowed = 1 - percentile / WHOLE
+    slow = _slow(candidate.latencies, limit)
+    measured = candidate.latencies.quantile(percentile / WHOLE)
+    numbers = {f"p{percentile}_ms": round(measured or 0.0, 1), f"slower_than_{limit:g}_ms": slow.count}
+    said = f"p{percentile} is {measured or 0.0:.0f} ms (at most {limit:g} allowed)"
+    if _exceeds(slow, allowed, tests.convicts_at):
+        beside = _slow_of(_common(candidate, stable), limit)
+        is_slow = beside is not None and _exceeds(beside[1], allowed, tests.excuses_at)
+        return _blame(tests, Finding(Verdict.UNHEALTHY, f"{said}.", numbers), beside, stable_is_bad=is_slow)
+    if candidate.latencies.slower_than(limit) > allowed * slow.total + 1e-9:
+        return Finding(Verdict.INCONCLUSIVE, f"{said}, which may still be chance.", numbers)
+    return Finding(Verdict.HEALTHY, f"{said}.", numbers)
+
+
+def traffic(
+    tests: Tests, candidate: RevisionEvidence, stable: RevisionEvidence | None, share: Percent | None
+) -> Finding:
+    """Whether the candidate answers its share of the traffic; one that hangs is quiet rather than wrong."""
+    if share is None or share == WHOLE or stable is None or stable.measured is None:
+        return Finding(Verdict.HEALTHY, "The candidate's share of the traffic is not compared.")
+    beside = _errors_of(_common(candidate, stable))
+    if beside is None:
+        return Finding(Verdict.INCONCLUSIVE, "There was no traffic in which both could have a share.")
+    mine, theirs = beside[0].total, beside[1].total
+    seen = 100 * mine / (mine + theirs)
+    numbers = {"share_percent": round(seen, 2), "share_asked_percent": int(share)}
+    said = f"The candidate answered {seen:.1f} % of the requests, {share} % were sent to it"
+    least = tests.policy.judge.least_share * share / WHOLE
+    if log_evidence_quiet(mine, theirs, least) >= tests.convicts_at:
+        return Finding(Verdict.UNHEALTHY, f"{said}: the others hang or never reach it.", numbers)
+    return Finding(Verdict.HEALTHY, f"{said}.", numbers)
+
+
+def probes(tests: Tests, candidate: RevisionEvidence) -> Finding:
+    """Whether the candidate answers on its tag."""
+    seen = candidate.probes
+    if seen is None or seen.ok + seen.failed == 0:
+        return Finding(Verdict.UNKNOWN, "The candidate's tag was not probed.")
+    numbers = {"probes_ok": seen.ok, "probes_failed": seen.failed, "probes_unknown": seen.unknown}
+    if seen.failed_in_a_row >= tests.policy.judge.probe_failures:
+        words = (
+            f"{seen.failed_in_a_row} probes of the tag failed in a row: {seen.last_failure or 'no answer'}."
+        )
+        return Finding(Verdict.UNHEALTHY, words, numbers)
+    if seen.failed_in_a_row or not seen.ok:
+        return Finding(Verdict.INCONCLUSIVE, "The last probe of the tag failed.", numbers)
+    return Finding(Verdict.HEALTHY, f"{seen.ok} probes of the tag were answered.", numbers)
+
+
+def is_failing(tests: Tests, revision: RevisionEvidence) -> bool:
+    """Whether what is known of a revision forbids giving it the traffic; nothing known forbids nothing."""
+    if revision.probes is not None and probes(tests, revision).verdict is Verdict.UNHEALTHY:
+        return True
+    # a little above the target is no reason to leave a revision that everybody knows
+    is_gross = revision.errors >= tests.errors.bad * revision.requests
+    return is_gross and _too_many_errors(tests, revision)
+
+
+def _too_many_errors(tests: Tests, revision: RevisionEvidence) -> bool:
+    if not revision.measured or not revision.errors:
+        return False
+    test = tests.errors
+    if test.log_ratio(revision.requests, revision.errors) >= test.convicts_at:
+        return True
+    if log_evidence(revision.errors, revision.requests, test.good) >= tests.convicts_at:
+        return True
+    start, every = revision.measured[0].start, tests.policy.bake / BAKE_PARTS
+    return test.late_log_ratio(revision.measured, start, every) >= tests.convicts_at
+
+
+def _worse(tests: Tests, beside: tuple[Count, Count]) -> bool:
+    times = tests.policy.judge.worse_than_stable
+    return log_evidence_worse(*beside, times) >= tests.convicts_at
+
+
+def _exceeds(seen: Count, allowed: float, convicts_at: float) -> bool:
+    return log_evidence(seen.count, seen.total, allowed) >= convicts_at
+
+
+def _allowed(tests: Tests) -> str:
+    return f"at most {WHOLE * tests.errors.good:g} % are allowed"
+
+
+def _blame(
+    tests: Tests, finding: Finding, beside: tuple[Count, Count] | None, *, stable_is_bad: bool
+) -> Finding:
+    """The finding; not the candidate's fault when the stable revision is just as bad in the same minutes."""
+    if beside is None or not stable_is_bad or log_evidence_worse(*beside) >= tests.excuses_at:
+        return finding
+    theirs = round(beside[1].percent, 2)
+    words = f"{finding.words} The stable revision is just as bad ({theirs:g} %), so it is not the release."
+    numbers = {**finding.numbers, "beyond_the_release": True, "stable_bad_percent": theirs}
+    return Finding(Verdict.INCONCLUSIVE, words, numbers)
+
+
+def _common(
+    candidate: RevisionEvidence, stable: RevisionEvidence | None
+) -> tuple[RevisionEvidence, RevisionEvidence] | None:
+    """Both in the minutes that both meters reach; None when there are none."""
+    if stable is None or candidate.until is None or stable.until is None:
+        return None
+    end = min(candidate.until, stable.until)
+    return candidate.before(end), stable.before(end)
+
+
+def _errors_of(both: tuple[RevisionEvidence, RevisionEvidence] | None) -> tuple[Count, Count] | None:
+    if both is None or both[0].requests + both[1].requests == 0:
+        return None
+    return Count(both[0].errors, both[0].requests), Count(both[1].errors, both[1].requests)
+
+
+def _slow_of(
+    both: tuple[RevisionEvidence, RevisionEvidence] | None, limit_ms: float
+) -> tuple[Count, Count] | None:
+    if both is None or both[0].latencies is None or both[1].latencies is None:
+        return None
+    return _slow(both[0].latencies, limit_ms), _slow(both[1].latencies, limit_ms)
+
+
+def _slow(latencies: Histogram, limit_ms: float) -> Count:
+    return Count(latencies.surely_slower_than(limit_ms), latencies.total)
