@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property, reduce
+from functools import cached_property
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.releases.model import RevisionName
@@ -42,10 +42,17 @@ class Histogram:
             counts[bisect_left(bounds, latency)] += 1
         return cls(tuple(bounds), tuple(counts))
 
-    def __add__(self, other: "Histogram") -> "Histogram":
-        if self.bounds != other.bounds:
+    @classmethod
+    def sum(cls, histograms: Sequence["Histogram"]) -> "Histogram":
+        """All of them counted together.
+
+        Raises:
+            PermanentError: INVALID_ARGUMENT when there is none or their bounds differ.
+        """
+        if len({one.bounds for one in histograms}) != 1:
             raise PermanentError(ErrorCode.INVALID_ARGUMENT, "Add up histograms of the same bounds only.")
-        return Histogram(self.bounds, tuple(a + b for a, b in zip(self.counts, other.counts, strict=True)))
+        columns = zip(*(one.counts for one in histograms), strict=True)
+        return cls(histograms[0].bounds, tuple(sum(column) for column in columns))
 
     @property
     def total(self) -> int:
@@ -166,7 +173,7 @@ class RevisionEvidence:
         """All latencies; None when they are missing for any stretch that had requests."""
         busy = [one.latencies for one in self.measured or () if one.requests]
         known = [latencies for latencies in busy if latencies is not None]
-        return reduce(Histogram.__add__, known) if known and len(known) == len(busy) else None
+        return Histogram.sum(known) if known and len(known) == len(busy) else None
 
 
 @dataclass(frozen=True)

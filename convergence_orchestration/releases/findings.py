@@ -33,7 +33,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Tests:
+class Sureness:
     """How sure to be: log evidence that convicts or excuses."""
 
     policy: RolloutPolicy
@@ -57,12 +57,12 @@ class Tests:
         return log(1 / self.policy.judge.alpha)
 
 
-def errors(tests: Tests, candidate: RevisionEvidence, stable: RevisionEvidence | None) -> Finding:
+def errors(sure: Sureness, candidate: RevisionEvidence, stable: RevisionEvidence | None) -> Finding:
     """Whether the candidate answers with more errors than the targets allow, or than the stable revision does."""
     if candidate.measured is None:
         return Finding(Verdict.UNKNOWN, "The candidate's requests could not be read.")
     seen = Count(candidate.errors, candidate.requests)
-    ratio = tests.errors.log_ratio(seen.total, seen.count)
+    ratio = sure.errors.log_ratio(seen.total, seen.count)
     numbers: dict[str, object] = {
         "requests": seen.total,
         "errors": seen.count,
@@ -74,20 +74,20 @@ def errors(tests: Tests, candidate: RevisionEvidence, stable: RevisionEvidence |
     beside = _errors_of(both)
     if beside is not None:
         numbers |= {"stable_requests": beside[1].total, "stable_errors": beside[1].count}
-    if _too_many_errors(tests, candidate):
-        guilty = Finding(Verdict.UNHEALTHY, f"{said}; {_allowed(tests)}.", numbers)
+    if _too_many_errors(sure, candidate):
+        guilty = Finding(Verdict.UNHEALTHY, f"{said}; {_allowed(sure)}.", numbers)
         return _blame(
-            tests, guilty, beside, stable_is_bad=both is not None and _too_many_errors(tests, both[1])
+            sure, guilty, beside, stable_is_bad=both is not None and _too_many_errors(sure, both[1])
         )
-    if beside is not None and _worse(tests, beside):
+    if beside is not None and _worse(sure, beside):
         words = f"{said}, the stable revision's {beside[1].percent:.2f} % in the same minutes."
         return Finding(Verdict.UNHEALTHY, words, numbers)
-    if seen.total < tests.policy.judge.minimum_requests:
+    if seen.total < sure.policy.judge.minimum_requests:
         words = (
-            f"{seen.total} answers are too few to judge by, {tests.policy.judge.minimum_requests} are needed."
+            f"{seen.total} answers are too few to judge by, {sure.policy.judge.minimum_requests} are needed."
         )
         return Finding(Verdict.INCONCLUSIVE, words, numbers)
-    if ratio > tests.errors.accepts_at:
+    if ratio > sure.errors.accepts_at:
         return Finding(
             Verdict.INCONCLUSIVE, f"{said}, which does not show yet that it is good enough.", numbers
         )
@@ -95,7 +95,7 @@ def errors(tests: Tests, candidate: RevisionEvidence, stable: RevisionEvidence |
 
 
 def latency(
-    tests: Tests, candidate: RevisionEvidence, stable: RevisionEvidence | None, percentile: int
+    sure: Sureness, candidate: RevisionEvidence, stable: RevisionEvidence | None, percentile: int
 ) -> Finding:
     """Whether more of the candidate's answers than allowed are slower than the limit of p95 or p99."""
     if candidate.measured is None:
@@ -104,23 +104,23 @@ def latency(
         return Finding(Verdict.INCONCLUSIVE, "There were no answers to take the time of.")
     if candidate.latencies is None:
         return Finding(Verdict.UNKNOWN, "The candidate's latencies are missing for some of its answers.")
-    limit = tests.policy.targets.p95_ms if percentile == 95 else tests.policy.targets.p99_ms  # noqa: PLR2004 p95
+    limit = sure.policy.targets.p95_ms if percentile == 95 else sure.policy.targets.p99_ms  # noqa: PLR2004 p95
     allowed = 1 - percentile / WHOLE
     slow = _slow(candidate.latencies, limit)
     measured = candidate.latencies.quantile(percentile / WHOLE)
     numbers = {f"p{percentile}_ms": round(measured or 0.0, 1), f"slower_than_{limit:g}_ms": slow.count}
     said = f"p{percentile} is {measured or 0.0:.0f} ms (at most {limit:g} allowed)"
-    if _exceeds(slow, allowed, tests.convicts_at):
+    if _exceeds(slow, allowed, sure.convicts_at):
         beside = _slow_of(_common(candidate, stable), limit)
-        is_slow = beside is not None and _exceeds(beside[1], allowed, tests.excuses_at)
-        return _blame(tests, Finding(Verdict.UNHEALTHY, f"{said}.", numbers), beside, stable_is_bad=is_slow)
+        is_slow = beside is not None and _exceeds(beside[1], allowed, sure.excuses_at)
+        return _blame(sure, Finding(Verdict.UNHEALTHY, f"{said}.", numbers), beside, stable_is_bad=is_slow)
     if candidate.latencies.slower_than(limit) > allowed * slow.total + 1e-9:
         return Finding(Verdict.INCONCLUSIVE, f"{said}, which may still be chance.", numbers)
     return Finding(Verdict.HEALTHY, f"{said}.", numbers)
 
 
 def traffic(
-    tests: Tests, candidate: RevisionEvidence, stable: RevisionEvidence | None, share: Percent | None
+    sure: Sureness, candidate: RevisionEvidence, stable: RevisionEvidence | None, share: Percent | None
 ) -> Finding:
     """Whether the candidate answers its share of the traffic; one that hangs is quiet rather than wrong."""
     if share is None or share == WHOLE or stable is None or stable.measured is None:
@@ -132,19 +132,19 @@ def traffic(
     seen = 100 * mine / (mine + theirs)
     numbers = {"share_percent": round(seen, 2), "share_asked_percent": int(share)}
     said = f"The candidate answered {seen:.1f} % of the requests, {share} % were sent to it"
-    least = tests.policy.judge.least_share * share / WHOLE
-    if log_evidence_quiet(mine, theirs, least) >= tests.convicts_at:
+    least = sure.policy.judge.least_share * share / WHOLE
+    if log_evidence_quiet(mine, theirs, least) >= sure.convicts_at:
         return Finding(Verdict.UNHEALTHY, f"{said}: the others hang or never reach it.", numbers)
     return Finding(Verdict.HEALTHY, f"{said}.", numbers)
 
 
-def probes(tests: Tests, candidate: RevisionEvidence) -> Finding:
+def probes(sure: Sureness, candidate: RevisionEvidence) -> Finding:
     """Whether the candidate answers on its tag."""
     seen = candidate.probes
     if seen is None or seen.ok + seen.failed == 0:
         return Finding(Verdict.UNKNOWN, "The candidate's tag was not probed.")
     numbers = {"probes_ok": seen.ok, "probes_failed": seen.failed, "probes_unknown": seen.unknown}
-    if seen.failed_in_a_row >= tests.policy.judge.probe_failures:
+    if seen.failed_in_a_row >= sure.policy.judge.probe_failures:
         words = (
             f"{seen.failed_in_a_row} probes of the tag failed in a row: {seen.last_failure or 'no answer'}."
         )
@@ -154,45 +154,45 @@ def probes(tests: Tests, candidate: RevisionEvidence) -> Finding:
     return Finding(Verdict.HEALTHY, f"{seen.ok} probes of the tag were answered.", numbers)
 
 
-def is_failing(tests: Tests, revision: RevisionEvidence) -> bool:
+def is_failing(sure: Sureness, revision: RevisionEvidence) -> bool:
     """Whether what is known of a revision forbids giving it the traffic; nothing known forbids nothing."""
-    if revision.probes is not None and probes(tests, revision).verdict is Verdict.UNHEALTHY:
+    if revision.probes is not None and probes(sure, revision).verdict is Verdict.UNHEALTHY:
         return True
     # a little above the target is no reason to leave a revision that everybody knows
-    is_gross = revision.errors >= tests.errors.bad * revision.requests
-    return is_gross and _too_many_errors(tests, revision)
+    is_gross = revision.errors >= sure.errors.bad * revision.requests
+    return is_gross and _too_many_errors(sure, revision)
 
 
-def _too_many_errors(tests: Tests, revision: RevisionEvidence) -> bool:
+def _too_many_errors(sure: Sureness, revision: RevisionEvidence) -> bool:
     if not revision.measured or not revision.errors:
         return False
-    test = tests.errors
+    test = sure.errors
     if test.log_ratio(revision.requests, revision.errors) >= test.convicts_at:
         return True
-    if log_evidence(revision.errors, revision.requests, test.good) >= tests.convicts_at:
+    if log_evidence(revision.errors, revision.requests, test.good) >= sure.convicts_at:
         return True
-    start, every = revision.measured[0].start, tests.policy.bake / BAKE_PARTS
-    return test.late_log_ratio(revision.measured, start, every) >= tests.convicts_at
+    start, every = revision.measured[0].start, sure.policy.bake / BAKE_PARTS
+    return test.late_log_ratio(revision.measured, start, every) >= sure.convicts_at
 
 
-def _worse(tests: Tests, beside: tuple[Count, Count]) -> bool:
-    times = tests.policy.judge.worse_than_stable
-    return log_evidence_worse(*beside, times) >= tests.convicts_at
+def _worse(sure: Sureness, beside: tuple[Count, Count]) -> bool:
+    times = sure.policy.judge.worse_than_stable
+    return log_evidence_worse(*beside, times) >= sure.convicts_at
 
 
 def _exceeds(seen: Count, allowed: float, convicts_at: float) -> bool:
     return log_evidence(seen.count, seen.total, allowed) >= convicts_at
 
 
-def _allowed(tests: Tests) -> str:
-    return f"at most {WHOLE * tests.errors.good:g} % are allowed"
+def _allowed(sure: Sureness) -> str:
+    return f"at most {WHOLE * sure.errors.good:g} % are allowed"
 
 
 def _blame(
-    tests: Tests, finding: Finding, beside: tuple[Count, Count] | None, *, stable_is_bad: bool
+    sure: Sureness, finding: Finding, beside: tuple[Count, Count] | None, *, stable_is_bad: bool
 ) -> Finding:
     """The finding; not the candidate's fault when the stable revision is just as bad in the same minutes."""
-    if beside is None or not stable_is_bad or log_evidence_worse(*beside) >= tests.excuses_at:
+    if beside is None or not stable_is_bad or log_evidence_worse(*beside) >= sure.excuses_at:
         return finding
     theirs = round(beside[1].percent, 2)
     words = f"{finding.words} The stable revision is just as bad ({theirs:g} %), so it is not the release."

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from convergence_orchestration.releases.evidence import Evidence
-from convergence_orchestration.releases.findings import Tests, is_failing
+from convergence_orchestration.releases.findings import Sureness, is_failing
 from convergence_orchestration.releases.model import RevisionName, ServiceState
 from convergence_orchestration.releases.policy import RolloutPolicy
 from convergence_orchestration.releases.standing import History
@@ -45,13 +45,13 @@ def choose_heir(
     Returns:
         None when no revision can take it.
     """
-    tests = Tests(policy)
+    sure = Sureness(policy)
     able = [
         name
         for name in dict.fromkeys(_candidates(history, wanted))
         if name != leaving and name not in history.bad and service.is_ready(name)
     ]
-    healthy = [name for name in able if not is_failing(tests, evidence.of(name))]
+    healthy = [name for name in able if not is_failing(sure, evidence.of(name))]
     meant = wanted or (history.rollout.stable if history.rollout is not None else None)
     if healthy:
         return Heir(healthy[0], "" if healthy[0] == meant else _instead(meant, healthy[0]))

@@ -6,9 +6,10 @@ event that makes no sense any more (a pause of a release that is over) changes n
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 
+from convergence_orchestration.errors import PermanentError
 from convergence_orchestration.releases.actions import Action, Hold, Pause, event_kind
 from convergence_orchestration.releases.model import (
     NONE,
@@ -26,7 +27,8 @@ from convergence_orchestration.releases.standing import Asked, History, Rollout,
 def fold(events: Iterable[ReleaseEvent]) -> History:
     """What the events of one service in one environment say, whatever order they come in."""
     history = History()
-    for event in sorted(events, key=lambda event: event.recorded_at):
+    once = {event.event_id: event for event in events}
+    for event in sorted(once.values(), key=lambda event: event.recorded_at):
         history = _fold_one(history, event)
     return history
 
@@ -49,7 +51,7 @@ def _fold_one(history: History, event: ReleaseEvent) -> History:
     change = _CHANGES.get(event.kind)
     if change is None or rollout is None or rollout.release_id != event.release_id:
         return history
-    changed = replace(change(rollout, event), last_at=event.recorded_at)
+    changed = _after(change(rollout, event), event)
     return _with_standing(_with_rollout(history, changed), rollout, event)
 
 
@@ -107,16 +109,21 @@ def _roll_back(history: History, event: ReleaseEvent) -> History:
         rollout = _new_rollout(event, event.revision, event.revision)
     if rollout is None:
         return history
-    return _with_rollout(history, replace(rollout, go_back=event, last_at=event.recorded_at))
+    return _with_rollout(history, _after(replace(rollout, go_back=event), event))
 
 
 def _freeze(history: History, event: ReleaseEvent) -> History:
     try:
-        start = datetime.fromisoformat(str(event.evidence.get("from") or event.recorded_at.isoformat()))
-        window = FreezeWindow(start, datetime.fromisoformat(str(event.evidence["until"])), event.reason)
-    except (KeyError, ValueError):
-        return history
+        start = _moment(event.evidence.get("from") or event.recorded_at.isoformat())
+        window = FreezeWindow(start, _moment(event.evidence.get("until")), event.reason)
+    except (ValueError, PermanentError):
+        return history  # whoever writes it checks it; one that slipped through must not stop every release
     return replace(history, freezes=(*history.freezes, window))
+
+
+def _moment(text: object) -> datetime:
+    moment = datetime.fromisoformat(str(text))
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _unfreeze(history: History, _event: ReleaseEvent) -> History:
@@ -129,7 +136,11 @@ def _with_rollout(history: History, rollout: Rollout) -> History:
 
 
 def _new_rollout(event: ReleaseEvent, revision: RevisionName, stable: RevisionName | None) -> Rollout:
-    return Rollout(event.release_id, revision, stable, event.recorded_at, event.recorded_at)
+    return Rollout(event.release_id, revision, stable, event.recorded_at, event.recorded_at, event.event_id)
+
+
+def _after(rollout: Rollout, event: ReleaseEvent) -> Rollout:
+    return replace(rollout, last_at=event.recorded_at, last_event_id=event.event_id)
 
 
 def _traffic_asked(rollout: Rollout, event: ReleaseEvent) -> Rollout:
@@ -151,8 +162,10 @@ def _rolled_back(rollout: Rollout, event: ReleaseEvent) -> Rollout:
     if wish is not None and wish.event_id == event.evidence.get("answers"):
         wish = None
     asked = _asked(rollout, event, NONE, {to: WHOLE})
+    # who was called because it does not arrive is not called again because it is asked for again
+    waits = rollout.waits if asked.times > 1 else None
     return replace(
-        rollout, asked=asked, go_back=wish, promote_now=None, waits=None, returning=True, ended=None
+        rollout, asked=asked, go_back=wish, promote_now=None, waits=waits, returning=True, ended=None
     )
 
 

@@ -7,7 +7,7 @@ arithmetic is in sprt.py and proportions.py.
 from dataclasses import dataclass
 
 from convergence_orchestration.releases.evidence import RevisionEvidence
-from convergence_orchestration.releases.findings import Finding, Tests, errors, latency, probes, traffic
+from convergence_orchestration.releases.findings import Finding, Sureness, errors, latency, probes, traffic
 from convergence_orchestration.releases.model import NO_NUMBERS, Numbers, Percent, Verdict
 from convergence_orchestration.releases.policy import RolloutPolicy
 
@@ -34,13 +34,13 @@ def judge(
         share: of the traffic that the candidate should see; None: not known yet, or nothing to compare with.
         policy: targets and how sure to be.
     """
-    tests = Tests(policy)
+    sure = Sureness(policy)
     findings = [
-        errors(tests, candidate, stable),
-        latency(tests, candidate, stable, 95),
-        latency(tests, candidate, stable, 99),
-        traffic(tests, candidate, stable, share),
-        probes(tests, candidate),
+        errors(sure, candidate, stable),
+        latency(sure, candidate, stable, 95),
+        latency(sure, candidate, stable, 99),
+        traffic(sure, candidate, stable, share),
+        probes(sure, candidate),
     ]
     numbers: dict[str, object] = {}
     for finding in findings:

@@ -36,7 +36,7 @@ def event_of(  # noqa: PLR0913 one argument for each column that only the edge k
     if kind is None:
         return None
     percent, stable = _traffic(action, rollout)
-    name = "/".join((rollout.release_id, rollout.last_at.isoformat(), kind, str(percent), stable or ""))
+    name = "/".join((rollout.release_id, rollout.last_event_id, kind, str(percent), stable or ""))
     return ReleaseEvent(
         event_id=str(uuid5(NAMESPACE_URL, f"{environment}/{service}/{name}")),
         release_id=rollout.release_id,

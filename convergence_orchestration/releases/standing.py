@@ -50,6 +50,7 @@ class Rollout:
 
     Attributes:
         stable: who has the rest of the traffic; None for the first revision that there ever was.
+        last_at, last_event_id: of the last event that counted.
         asked: None: no traffic was touched yet.
         returning: whether `asked` gives everything to another revision.
         waits: the pause, or the change from outside, that stops it until a person says so.
@@ -65,6 +66,7 @@ class Rollout:
     stable: RevisionName | None
     handed_over_at: datetime
     last_at: datetime
+    last_event_id: str
     asked: Asked | None = None
     returning: bool = False
     waits: ReleaseEvent | None = None

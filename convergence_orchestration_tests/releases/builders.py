@@ -31,7 +31,7 @@ from convergence_orchestration.releases.model import (
 from convergence_orchestration.releases.policy import RolloutPolicy
 from convergence_orchestration.releases.records import event_of
 from convergence_orchestration.releases.rollout import decide
-from convergence_orchestration.releases.standing import Rollout
+from convergence_orchestration.releases.standing import History, Rollout
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 OLD, NEW, NEWER = (
@@ -73,6 +73,9 @@ class World:
     known: dict[RevisionName, RevisionEvidence] = field(default_factory=dict)
     is_slow: bool = False
     """Whether Cloud Run takes its time: `settle` finishes what it was asked."""
+
+    _history: History = field(default_factory=History)
+    _events_folded: int = 0
 
     # what happens to it
 
@@ -142,7 +145,7 @@ class World:
 
     @property
     def rollout(self) -> Rollout:
-        found = fold(self.events).rollout
+        found = self._folded().rollout
         assert found is not None
         return found
 
@@ -158,7 +161,7 @@ class World:
         return decide(self.service, Evidence(tuple(self.known.values())), self.events, self.policy, self.now)
 
     def record(self, action: Action) -> None:
-        history = fold(self.events)
+        history = self._folded()
         if history.rollout is None or not is_news(action, history):
             return
         event = event_of(action, history.rollout, environment="staging", service="api", now=self.now)
@@ -182,6 +185,11 @@ class World:
         )
         if not self.is_slow:
             self.settle()
+
+    def _folded(self) -> History:
+        if len(self.events) != self._events_folded:
+            self._history, self._events_folded = fold(self.events), len(self.events)
+        return self._history
 
     # shortcuts
 

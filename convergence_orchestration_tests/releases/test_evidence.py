@@ -66,7 +66,7 @@ def test_measurements_add_up() -> None:
     fast = Histogram.of([50.0], BOUNDS)
     evidence = RevisionEvidence(NEW, (measured(0, 1, 0, fast), measured(10, 0), measured(20, 1, 1, fast)))
     assert (evidence.requests, evidence.errors) == (2, 1)
-    assert evidence.latencies == fast + fast
+    assert evidence.latencies == Histogram.sum([fast, fast])
     assert evidence.until == NOON + timedelta(seconds=30)
 
 
@@ -96,7 +96,8 @@ def test_missing_stays_missing_and_is_not_zero() -> None:
         lambda: Histogram((0.0,), (0, 0)),
         lambda: Histogram((100.0,), (0,)),
         lambda: Histogram((100.0,), (0, -1)),
-        lambda: Histogram((100.0,), (0, 0)) + Histogram((200.0,), (0, 0)),
+        lambda: Histogram.sum([Histogram((100.0,), (0, 0)), Histogram((200.0,), (0, 0))]),
+        lambda: Histogram.sum([]),
         lambda: measured(0, 1, 2),
         lambda: measured(0, 1, -1),
         lambda: Measurement(NOON, NOON, 0, 0),
