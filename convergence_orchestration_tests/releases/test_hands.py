@@ -260,6 +260,18 @@ def test_a_rollback_to_a_revision_that_was_judged_bad_goes_to_a_healthy_one_and_
     assert f"{NEW} cannot take the traffic or is unhealthy, so it goes to {OLD}" in action.reason
 
 
+def test_a_bad_revision_gets_nothing_although_nobody_can_see_any_more_that_it_is_bad() -> None:
+    there = world()
+    there.to_stage(10)
+    there.measure(NEW, measured(there.now, 1, 10, errors=9))
+    there.tick()
+    there.tick()
+    there.known.clear()
+    there.event(EventKind.ROLL_BACK_ASKED, revision=NEW)
+    there.tick()
+    assert there.shares == {OLD: 100}
+
+
 def test_a_second_wish_during_a_rollback_is_heard() -> None:
     there = world()
     there.to_stage(10)

@@ -9,8 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from convergence_orchestration.releases.actions import Action, Finish, RollBack, ShiftTraffic, Stop
 from convergence_orchestration.releases.history import fold
-from convergence_orchestration.releases.model import Condition, EventKind, RevisionName
-from convergence_orchestration.releases.policy import RolloutPolicy
+from convergence_orchestration.releases.model import Condition, EventKind, ReleaseId, RevisionName, Verdict
+from convergence_orchestration.releases.policy import JudgeSettings, RolloutPolicy
 from convergence_orchestration_tests.releases.builders import (
     FAILING_PROBES,
     NEW,
@@ -23,7 +23,12 @@ from convergence_orchestration_tests.releases.builders import (
     world,
 )
 
-POLICY = RolloutPolicy(bake=timedelta(seconds=60), hold=timedelta(seconds=120), settle=timedelta(seconds=30))
+POLICY = RolloutPolicy(
+    bake=timedelta(seconds=60),
+    hold=timedelta(seconds=120),
+    settle=timedelta(seconds=30),
+    judge=JudgeSettings(minimum_requests=600),
+)
 REVISIONS = st.sampled_from([OLD, NEW, NEWER])
 RELEASES = st.sampled_from([V2, V3])
 KILLS = st.sampled_from(["not", "before recording", "before asking"])
@@ -84,6 +89,23 @@ class AnyRollout(RuleBasedStateMachine):
         probes = FAILING_PROBES if fails and bad else OK_PROBES
         self.there.measure(name, measured(start, seconds, requests, int(requests * bad)), probes=probes)
 
+    @rule(
+        requests=st.sampled_from([0, 599, 600, 5000]),
+        bad=st.sampled_from([0, 0, 0, 0.2]),
+        late=st.sampled_from([0, 0, 0, 10]),
+        seconds=st.sampled_from([59, 60]),
+    )
+    def the_stage_bakes(self, requests: int, bad: float, late: int, seconds: int) -> None:
+        """The rollout gets as far as a verified stage, whose whole bake is measured, or nearly."""
+        for _ in range(2):
+            self.looks("not")
+        start = self._verified_at() - timedelta(seconds=late)
+        self.there.now = max(self.there.now, start + POLICY.bake)
+        for name in (OLD, self.there.rollout.revision):
+            counted = measured(start, seconds, requests, int(requests * bad) if name != OLD else 0)
+            self.there.measure(name, counted)
+        self.looks("not")
+
     @rule(name=REVISIONS)
     def meters_break(self, name: RevisionName) -> None:
         self.there.known.pop(name, None)
@@ -105,7 +127,11 @@ class AnyRollout(RuleBasedStateMachine):
 
     @rule(name=REVISIONS)
     def another_release(self, name: RevisionName) -> None:
-        self.there.hand_over(name, release=V3)
+        number = sum(event.kind is EventKind.HANDED_OVER for event in self.there.events)
+        self.there.hand_over(name, release=ReleaseId(f"v{number + 2}"))
+        for one in (OLD, NEW, NEWER):
+            self.there.becomes(one, Condition.SUCCEEDED)
+        self.there.settle()
         self.there.wait(1)
 
     def _verified_at(self) -> datetime:
@@ -119,6 +145,7 @@ class AnyRollout(RuleBasedStateMachine):
             assert sum(target.percent for target in getters) == 100
             assert not {target.revision for target in getters} & history.bad
             assert all(self.there.service.is_ready(target.revision) for target in getters)
+        assert not (isinstance(action, ShiftTraffic) and action.verdict is Verdict.UNHEALTHY)
         rollout = self.there.rollout
         if rollout.promote_now is not None or rollout.asked is None or rollout.returning:
             return
@@ -140,7 +167,7 @@ class AnyRollout(RuleBasedStateMachine):
 
 
 AnyRollout.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestAnyRollout = AnyRollout.TestCase
 
