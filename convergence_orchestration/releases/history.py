@@ -58,8 +58,6 @@ def _fold_one(history: History, event: ReleaseEvent) -> History:
 def _with_standing(history: History, before: Rollout, event: ReleaseEvent) -> History:
     """`history` with who is good and who is bad after the event."""
     if event.kind is EventKind.ROLLED_BACK and event.verdict is Verdict.UNHEALTHY:
-        if event.stable_revision == before.revision:
-            return history
         good = {name: until for name, until in history.good.items() if name != before.revision}
         return replace(history, bad=history.bad | {before.revision}, good=good)
     if event.kind is EventKind.STOPPED and event.verdict is Verdict.UNHEALTHY:

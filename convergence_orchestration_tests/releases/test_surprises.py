@@ -331,3 +331,10 @@ def test_a_revision_with_two_lines_is_read_as_their_sum() -> None:
         there.service, asked=lines, serving=lines, revisions=(revision(OLD), revision(NEW))
     )
     assert isinstance(there.tick(), Nothing)
+
+
+def test_an_asking_that_does_not_say_what_it_was_based_on_is_asked_again() -> None:
+    there = world()
+    there.event(EventKind.TRAFFIC_ASKED, V2, NEW, OLD, 10)
+    assert isinstance(there.tick(), ShiftTraffic)
+    assert there.shares == {NEW: 10, OLD: 90}
