@@ -19,6 +19,7 @@ from convergence_orchestration.logs import logger
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _CLOUD_TRACE = re.compile(r"(?P<trace>[0-9a-fA-F]{32})(/[0-9]+)?(;o=[01])?")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_KEY = re.compile(r"cvg(?:adm)?_|admin_")
 _SECRET_SEGMENT = re.compile(r"(?<=/)(cvg(?:adm)?_|admin_|[0-9a-fA-F]{8}(?=[0-9a-fA-F]{56}(?:/|$)))[^/]*")
 _UNMATCHED = "unmatched"
 _log = logger(__name__)
@@ -87,10 +88,10 @@ class RequestContexts:
 
 
 def new_context(headers: Headers) -> RequestContext:
-    """A context from a request's headers: the caller's id if it is a plain token, else a new one."""
+    """A context from a request's headers: the caller's id if it is a plain token and no key, else a new one."""
     sent = headers.get("x-request-id", "")
-    request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
-    return RequestContext(request_id, _trace(headers))
+    is_usable = _REQUEST_ID.fullmatch(sent) and not _KEY.match(sent)
+    return RequestContext(sent if is_usable else uuid.uuid4().hex, _trace(headers))
 
 
 def route_template(scope: Scope) -> str:
