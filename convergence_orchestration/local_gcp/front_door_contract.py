@@ -73,10 +73,12 @@ class FrontDoorStatus:
         version: of the routes that every new request follows now.
         in_flight: requests under way by revision (short name), on average over the last seconds; a revision that is
             not named is not known. Written again at most once a second while only this changes.
+        refused: why newer routes than these are not served, if there are such: they are malformed, or Envoy refuses them.
     """
 
     version: int = 0
     in_flight: Mapping[str, float] = field(default_factory=dict)
+    refused: str | None = None
 
 
 def host_of(service: str, tag: str | None = None) -> str:
@@ -99,12 +101,12 @@ def write_routes(data_dir: Path, routes: Routes) -> None:
 def read_status(data_dir: Path) -> FrontDoorStatus:
     """What the front door last said; version 0 if it has said nothing."""
     content = _read(data_dir / STATUS_FILE)
-    return FrontDoorStatus(content.get("version", 0), content.get("in_flight", {}))
+    return FrontDoorStatus(content.get("version", 0), content.get("in_flight", {}), content.get("refused"))
 
 
 def write_status(data_dir: Path, status: FrontDoorStatus) -> None:
     """Put the status in place of the one before."""
-    _write(data_dir / STATUS_FILE, {"version": status.version, "in_flight": dict(status.in_flight)})
+    _write(data_dir / STATUS_FILE, asdict(status))
 
 
 def _service(content: Mapping[str, Any]) -> RoutedService:
