@@ -37,8 +37,8 @@ def page[M](
     if request.page_size < 0:
         invalid("page_size must not be negative.")
     size = min(request.page_size or _DEFAULT_SIZE, _MAX_SIZE)
-    found = _kept(read, kind, parent, _place(request.page_token), size + 1, keep)
-    token = _token(found[size - 1][0]) if len(found) > size else ""
+    found = _kept(read, kind, parent, place_of(request.page_token), size + 1, keep)
+    token = token_of(found[size - 1][0]) if len(found) > size else ""
     return [item for _, item in found[:size]], token
 
 
@@ -55,11 +55,17 @@ def _kept[M](
     return kept[:size]
 
 
-def _token(place: int) -> str:
+def token_of(place: int) -> str:
+    """The token of a page that begins behind this place."""
     return base64.urlsafe_b64encode(_PREFIX + str(place).encode()).decode()
 
 
-def _place(token: str) -> int:
+def place_of(token: str) -> int:
+    """The place that a token holds; 0 for none.
+
+    Raises:
+        Refusal: INVALID_ARGUMENT, no list gave this token.
+    """
     if not token:
         return 0
     try:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from convergence_orchestration.errors import PermanentError
@@ -22,9 +22,11 @@ from convergence_orchestration.local_gcp.cloud_run.revisions import Revisions
 from convergence_orchestration.local_gcp.cloud_run.services import Services
 from convergence_orchestration.local_gcp.dispatch import Dispatcher
 from convergence_orchestration.local_gcp.faults import Faults
+from convergence_orchestration.local_gcp.front_door.directory import DATABASE
 from convergence_orchestration.local_gcp.grpc_edge import GrpcEdge
 from convergence_orchestration.local_gcp.kms.policies import KeyPolicies
 from convergence_orchestration.local_gcp.kms.service import KeyManagement
+from convergence_orchestration.local_gcp.monitoring.service import MetricService
 from convergence_orchestration.local_gcp.operations import Operations
 from convergence_orchestration.local_gcp.process import begin
 from convergence_orchestration.local_gcp.rest_edge import RestEdge
@@ -39,8 +41,15 @@ _log = logger("convergence_orchestration.local_gcp.server")
 DEFAULT_FRONT_DOOR_PORT = 8443
 
 
-def services(data_dir: Path, front_door_port: int = DEFAULT_FRONT_DOOR_PORT) -> list[Service]:
-    """Every service of this process; the services of Cloud Run answer at the front door's port."""
+def services(
+    data_dir: Path,
+    front_door_port: int = DEFAULT_FRONT_DOOR_PORT,
+    metrics_delay: timedelta = timedelta(),
+) -> list[Service]:
+    """Every service of this process.
+
+    The services of Cloud Run answer at the front door's port; metrics of their requests are visible after the delay.
+    """
     return [
         KeyManagement(),
         KeyPolicies(),
@@ -49,6 +58,7 @@ def services(data_dir: Path, front_door_port: int = DEFAULT_FRONT_DOOR_PORT) -> 
         Revisions(),
         CloudBuild(),
         Operations(),
+        MetricService(data_dir / DATABASE, metrics_delay),
     ]
 
 
@@ -67,6 +77,7 @@ def serving(
     faults_file: Path | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     front_door_port: int = DEFAULT_FRONT_DOOR_PORT,
+    metrics_delay: timedelta = timedelta(),
 ) -> Iterator[Ports]:
     """Both edges, serving; port 0 means any, and the ports that were taken come back.
 
@@ -77,7 +88,8 @@ def serving(
         store = Store(data_dir)
         undo.callback(store.close)
         faults = Faults(faults_file or data_dir / "faults.yaml")
-        dispatcher = Dispatcher(services(data_dir, front_door_port), store, faults, clock)
+        served = services(data_dir, front_door_port, metrics_delay)
+        dispatcher = Dispatcher(served, store, faults, clock)
         grpc_edge = GrpcEdge(dispatcher, ports.grpc)
         undo.callback(grpc_edge.stop)
         rest_edge = RestEdge(dispatcher, ports.rest)
@@ -95,7 +107,11 @@ def main(argv: list[str] | None = None) -> None:
     try:
         wanted = Ports(arguments.grpc_port, arguments.rest_port)
         with serving(
-            arguments.data_dir, wanted, arguments.faults, front_door_port=arguments.front_door_port
+            arguments.data_dir,
+            wanted,
+            arguments.faults,
+            front_door_port=arguments.front_door_port,
+            metrics_delay=timedelta(seconds=arguments.metrics_delay),
         ) as ports:
             _log.info("The local cloud is served.", grpc_port=ports.grpc, rest_port=ports.rest)
             threading.Event().wait()
@@ -115,6 +131,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         help="port of the front door, written into the addresses of Cloud Run's services",
     )
     parser.add_argument("--faults", type=Path, help="YAML file of faults; default DATA_DIR/faults.yaml")
+    parser.add_argument(
+        "--metrics-delay", type=float, default=0.0, help="seconds until metrics of requests are visible"
+    )
     return parser.parse_args(argv)
 
 

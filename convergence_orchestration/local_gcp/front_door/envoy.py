@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-import envoy  # type: ignore[import-untyped]
+import envoy
 import psutil
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
