@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LOCAL_NAMES = ("*.localhost", "localhost", "127.0.0.1")
+"""What every certificate is for. OpenSSL takes no wildcard right below a top-level name, so hosts are also listed one by one."""
 RENEW_BEFORE = timedelta(days=30)
 _AUTHORITY_LIFE = timedelta(days=3650)
 _LEAF_LIFE = timedelta(days=90)
@@ -89,14 +90,15 @@ def ensure_authority(data_dir: Path, now: datetime) -> Identity:
     return authority
 
 
-def ensure_leaf(data_dir: Path, now: datetime, names: tuple[str, ...] = LOCAL_NAMES) -> bool:
-    """Have a certificate for these names that is good for 30 days at least; True if it was made anew."""
+def ensure_leaf(data_dir: Path, now: datetime, names: tuple[str, ...] = LOCAL_NAMES) -> int | None:
+    """Have a certificate for these names that is good for 30 days at least; its serial number if it was made anew."""
     authority = ensure_authority(data_dir, now)
-    leaf = _read(leaf_path(data_dir))
-    if leaf is not None and _is_good(leaf.certificate, authority, now, names):
-        return False
-    _write(leaf_path(data_dir), signed(authority, names, now).pem())
-    return True
+    kept = _read(leaf_path(data_dir))
+    if kept is not None and _is_good(kept.certificate, authority, now, names):
+        return None
+    leaf = signed(authority, names, now)
+    _write(leaf_path(data_dir), leaf.pem())
+    return leaf.certificate.serial_number
 
 
 def new_authority(now: datetime) -> Identity:
@@ -178,7 +180,7 @@ def _is_good(leaf: x509.Certificate, authority: Identity, now: datetime, names: 
     except Exception:  # noqa: BLE001 whatever is wrong with it, a new one is right
         return False
     found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    has_names = list(found) == [_general_name(name) for name in names]
+    has_names = {_general_name(name) for name in names} <= set(found)
     return has_names and leaf.not_valid_after_utc - now >= RENEW_BEFORE
 
 

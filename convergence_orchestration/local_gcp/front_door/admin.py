@@ -59,6 +59,16 @@ class EnvoyAdmin:
         refusals = sum(int(found.get(f"{subscription}.update_{how}", 0)) for how in ("rejected", "failure"))
         return Taken(str(found.get(f"{subscription}.version_text", "")), refusals)
 
+    def has_certificate(self, serial: int) -> bool:
+        """Whether TLS is served with the certificate of this serial number.
+
+        Raises:
+            TransientError: UNAVAILABLE, Envoy does not answer.
+        """
+        served = json.loads(self._ask("GET", "/certs"))["certificates"]
+        chains = [certificate for entry in served for certificate in entry.get("cert_chain", ())]
+        return any(int(certificate["serial_number"], 16) == serial for certificate in chains)
+
     def under_way(self) -> Mapping[str, int]:
         """Requests under way or waiting, by revision.
 

@@ -54,8 +54,8 @@ class Configuration:
         self._put(Step(Subscription.CLUSTERS, rendering.clusters(routes)))
         self._put(Step(Subscription.ROUTES, rendering.route_table(routes)))
 
-    def change(self, before: Routes, after: Routes) -> None:
-        """Have the running Envoy serve other routes; returns when it does.
+    def change(self, before: Routes, after: Routes, certificate: int | None) -> None:
+        """Have the running Envoy serve other routes, with the certificate of that serial number; returns when it does.
 
         Raises:
             PermanentError: FAILED_PRECONDITION, Envoy refuses them; it serves those before, from their own files again.
@@ -64,9 +64,15 @@ class Configuration:
         try:
             for step in steps(before, after):
                 self._take(step)
+            self._take_certificate(certificate)
         except PermanentError:
             self.write(before)
             raise
+
+    def _take_certificate(self, serial: int | None) -> None:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while serial is not None and not self._admin.has_certificate(serial):
+            _wait_until(deadline, "certificate")
 
     def _take(self, step: Step) -> None:
         earlier = self._admin.taken(step.subscription)
@@ -76,10 +82,14 @@ class Configuration:
             if now.refusals > earlier.refusals:
                 message = f"Correct what Envoy refuses: {self._last_words()}"
                 raise PermanentError(ErrorCode.FAILED_PRECONDITION, message)
-            if time.monotonic() > deadline:
-                message = "Wait until Envoy takes its new configuration."
-                raise TransientError(ErrorCode.UNAVAILABLE, message, retry_after=0.1)
-            time.sleep(_POLL_SECONDS)
+            _wait_until(deadline, "configuration")
 
     def _put(self, step: Step) -> None:
         write_json(self._paths[step.subscription], step.resources.document())
+
+
+def _wait_until(deadline: float, what: str) -> None:
+    if time.monotonic() > deadline:
+        message = f"Wait until Envoy takes its new {what}."
+        raise TransientError(ErrorCode.UNAVAILABLE, message, retry_after=0.1)
+    time.sleep(_POLL_SECONDS)

@@ -51,15 +51,20 @@ def clusters(routes: Routes) -> Resources:
 
 def route_table(routes: Routes) -> Resources:
     """The hosts of services and tags; who asks for another host gets the first service, or 404 below `.localhost`."""
-    hosts = [host for service in routes.services for host in _hosts(service)]
+    known = [host for service in routes.services for host in _hosts(service)]
     default = _split(routes.services[0]) if routes.services else [_nothing()]
-    hosts += [_host("unknown", ["*.localhost"], [_nothing()]), _host("default", ["*"], default)]
+    known += [_host("unknown", ["*.localhost"], [_nothing()]), _host("default", ["*"], default)]
     kind = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
-    table: dict[str, Any] = {"@type": kind, "name": ROUTES, "virtual_hosts": hosts}
+    table: dict[str, Any] = {"@type": kind, "name": ROUTES, "virtual_hosts": known}
     client = {"key": "X-Forwarded-For", "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}
     table["request_headers_to_add"] = [{"header": client, "append_action": "APPEND_IF_EXISTS_OR_ADD"}]
     table["request_headers_to_remove"] = ["x-envoy-external-address"]
     return Resources.of([table])
+
+
+def hosts(routes: Routes) -> list[str]:
+    """Every host of a service or a tag."""
+    return [host["name"] for service in routes.services for host in _hosts(service)]
 
 
 def both(before: Routes, after: Routes) -> Routes:

@@ -17,6 +17,7 @@ from convergence_orchestration.local_gcp.front_door.configuring import Configura
 from convergence_orchestration.local_gcp.front_door.directory import Directory
 from convergence_orchestration.local_gcp.front_door.envoy import EnvoyProcess
 from convergence_orchestration.local_gcp.front_door.load import Load
+from convergence_orchestration.local_gcp.front_door.rendering import hosts
 from convergence_orchestration.local_gcp.front_door_contract import (
     ROUTES_FILE,
     FrontDoorStatus,
@@ -76,6 +77,7 @@ class Supervisor:
         self._refused: Routes | None = None
         self._seen: tuple[int, ...] = ()
         self._is_ready = False
+        self._certificate: int | None = None
         self._load = Load(_LOOKS_KEPT)
         self._told = FrontDoorStatus()
         self._times = _Times()
@@ -91,7 +93,7 @@ class Supervisor:
         Raises:
             PermanentError: INVALID_SETTINGS, a port is taken.
         """
-        self._renew_certificates(self._clock())
+        self._renew_certificates(self._clock(), self._good)
         if self._envoy.adopt():
             _log.info("Envoy is adopted.", pid=self._envoy.pid)
             self._times.started = self._clock()
@@ -107,7 +109,7 @@ class Supervisor:
             self._follow_routes()
             self._tell_load(now)
         if now - self._times.certificates > _CERTIFICATES_EVERY:
-            self._renew_certificates(now)
+            self._renew_certificates(now, self._good)
 
     def end(self) -> None:
         """Stop Envoy too: an orderly end is the end of the front door."""
@@ -150,7 +152,8 @@ class Supervisor:
             return
         self._log_position = self._envoy.log_size()
         try:
-            self._configuration.change(self._served or self._good, target)
+            self._renew_certificates(self._clock(), target)
+            self._configuration.change(self._served or self._good, target, self._certificate)
         except TransientError as error:
             _log.warning("Envoy could not be told of new routes; it is told again.", error=error.message)
             self._is_ready = False
@@ -218,7 +221,9 @@ class Supervisor:
         self._told = status
         write_status(self._directory.root, status)
 
-    def _renew_certificates(self, now: datetime) -> None:
+    def _renew_certificates(self, now: datetime, routes: Routes) -> None:
         self._times.certificates = now
-        if ensure_leaf(self._directory.root, now, self._names):
-            _log.info("A certificate was made.", names=list(self._names))
+        serial = ensure_leaf(self._directory.root, now, (*self._names, *hosts(routes)))
+        if serial is not None:
+            self._certificate = serial
+            _log.info("A certificate was made.")

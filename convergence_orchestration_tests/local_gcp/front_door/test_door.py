@@ -125,19 +125,18 @@ def test_what_is_told_of_a_request_is_passed_on_and_orders_to_envoy_are_not(
 
 
 def test_tls_is_verified_by_the_local_authority_and_by_nobody_else(door: Door, blue: Instance) -> None:
-    door.serve(service(revision("api-1", blue, percent=100)))
+    door.serve(service(revision("api-1", blue, percent=100, tags=("blue",))))
     trusting = ssl.create_default_context(cafile=str(ca_path(door.data_dir)))
+    url = f"https://127.0.0.1:{door.https_port}/"
 
-    with httpx.Client(verify=trusting) as client:
-        answer = client.get(f"https://127.0.0.1:{door.https_port}/", headers={"Host": "api.localhost"})
-        assert answer.text == "blue"
-        extensions = {"sni_hostname": "candidate---api.localhost"}
-        assert client.get(f"https://127.0.0.1:{door.https_port}/", extensions=extensions).text == "blue"
+    for host in ("localhost", "127.0.0.1", "api.localhost", "blue---api.localhost"):
+        with httpx.Client(verify=trusting, headers={"Host": host}) as client:
+            assert client.get(url, extensions={"sni_hostname": host}).text == "blue"
     seen = {name.lower(): value for name, value in blue.headers_seen[-1].items()}
     assert seen["x-forwarded-proto"] == "https"
 
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"), httpx.Client() as client:
-        client.get(f"https://127.0.0.1:{door.https_port}/")
+        client.get(url)
 
 
 def test_h2_is_spoken_over_tls_and_in_clear(door: Door, blue: Instance) -> None:
