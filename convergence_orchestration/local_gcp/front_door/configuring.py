@@ -41,9 +41,16 @@ def steps(before: Routes, after: Routes) -> list[Step]:
 class Configuration:
     """Envoy's changing files."""
 
-    def __init__(self, directory: Directory, admin: EnvoyAdmin, last_words: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        admin: EnvoyAdmin,
+        last_words: Callable[[], str],
+        patience: float = _PATIENCE_SECONDS,
+    ) -> None:
         self._admin = admin
         self._last_words = last_words
+        self._patience = patience
         self._paths: dict[Subscription, Path] = {
             Subscription.CLUSTERS: directory.clusters,
             Subscription.ROUTES: directory.routes,
@@ -70,14 +77,14 @@ class Configuration:
             raise
 
     def _take_certificate(self, serial: int | None) -> None:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + self._patience
         while serial is not None and not self._admin.has_certificate(serial):
             _wait_until(deadline, "certificate")
 
     def _take(self, step: Step) -> None:
         earlier = self._admin.taken(step.subscription)
         self._put(step)
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + self._patience
         while (now := self._admin.taken(step.subscription)).version != step.resources.version:
             if now.refusals > earlier.refusals:
                 message = f"Correct what Envoy refuses: {self._last_words()}"

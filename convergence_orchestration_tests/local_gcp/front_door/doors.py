@@ -100,6 +100,7 @@ class Door:
     http_port: int
     https_port: int
     process: "subprocess.Popen[bytes]"
+    options: tuple[str, ...] = ()
     version: int = 0
     seconds_to_serve: list[float] = field(default_factory=list)
 
@@ -168,14 +169,14 @@ def start(door: Door) -> None:
     command += ["--data-dir", str(door.data_dir), "--http-port", str(door.http_port)]
     with (door.data_dir / "process.log").open("ab") as output:
         door.process = subprocess.Popen(
-            [*command, "--https-port", str(door.https_port)], stdout=output, stderr=output
+            [*command, "--https-port", str(door.https_port), *door.options], stdout=output, stderr=output
         )
 
 
 @contextmanager
-def running_door(data_dir: Path) -> Iterator[Door]:
+def running_door(data_dir: Path, *options: str) -> Iterator[Door]:
     data_dir.mkdir(parents=True, exist_ok=True)
-    door = Door(data_dir, free_port(), free_port(), None)  # type: ignore[arg-type]
+    door = Door(data_dir, free_port(), free_port(), None, options)  # type: ignore[arg-type]
     start(door)
     try:
         eventually(lambda: door.process.poll() is not None or (data_dir / "front_door_status.json").exists())
