@@ -54,8 +54,10 @@ def _serve(directory: Directory, supervisor: Supervisor, max_log_bytes: int) -> 
         _log.info("The front door is kept.", envoy=supervisor.envoy_pid)
         while not stopping.wait(_ROUND_SECONDS):
             supervisor.round()
-    finally:
+    except SystemExit:  # told to end; after a defect Envoy goes on and the next of us adopts it
         supervisor.end()
+        raise
+    finally:
         stopping.set()
         if counting.is_alive():
             counting.join()

@@ -79,7 +79,7 @@ class Supervisor:
         self._is_ready = False
         self._certificate: int | None = None
         self._load = Load(_LOOKS_KEPT)
-        self._told = FrontDoorStatus()
+        self._told = FrontDoorStatus(self._good.version)
         self._times = _Times()
 
     @property
@@ -149,6 +149,8 @@ class Supervisor:
         self._read_wanted()
         target = self._wanted if self._wanted not in {None, self._refused} else self._good
         if target is None or target == self._served:
+            if self._told.refused and self._wanted == self._served:
+                self._tell(replace(self._told, refused=None))  # the good ones were written again
             return
         self._log_position = self._envoy.log_size()
         try:
@@ -165,13 +167,8 @@ class Supervisor:
     def _confirm(self, routes: Routes) -> None:
         write_routes(self._directory.last_good, routes)
         self._good = self._served = routes
-        self._tell(
-            replace(
-                self._told,
-                version=routes.version,
-                refused=None if routes == self._wanted else self._told.refused,
-            )
-        )
+        refused = None if routes == self._wanted else self._told.refused
+        self._tell(replace(self._told, version=routes.version, refused=refused))
         _log.info("New routes are served.", version=routes.version)
 
     def _refuse(self, routes: Routes, error: ConvergenceError) -> None:

@@ -19,6 +19,8 @@ from convergence_orchestration.local_gcp.front_door_contract import (
     ROUTES_FILE,
     RoutedInstance,
     RoutedRevision,
+    Routes,
+    write_routes,
 )
 from convergence_orchestration.local_gcp.local_ca import ca_path
 from convergence_orchestration_tests.emulators import stop
@@ -268,6 +270,8 @@ def test_torn_routes_are_passed_over(door: Door, blue: Instance) -> None:
     assert status.version == good.version
     assert f"Write {ROUTES_FILE} anew" in door.log
     assert door.get().text == "blue"
+    write_routes(door.data_dir, Routes(good.version, (service(revision("api-1", blue, percent=100)),)))
+    door.wait_for(lambda status: status.refused is None)
 
 
 def test_a_killed_envoy_is_back_within_a_second_with_its_routes(door: Door, blue: Instance) -> None:
