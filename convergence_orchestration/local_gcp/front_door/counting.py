@@ -89,11 +89,11 @@ class Counting:
 
     def _keep_bounded(self, now: datetime) -> None:
         generation = self._position.generation
+        if self._position.bytes > self._max_bytes and not self._files.is_former(generation):
+            self._files.retire(generation)
         if self._files.is_former(generation):
             with contextlib.suppress(TransientError):  # a dead Envoy's successor opens the newest file anyway
                 self._writer.reopen_logs()
-        elif self._position.bytes > self._max_bytes:
-            self._files.retire(generation)
         if now - self._purged > _PURGE_EVERY:
             self._purged = now
             self._measurements.purge(now.timestamp())

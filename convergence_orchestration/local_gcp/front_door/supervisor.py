@@ -188,6 +188,7 @@ class Supervisor:
         if seen == self._seen:
             return
         self._seen = seen
+        self._wanted = None
         try:
             self._wanted = read_valid_routes(self._directory.root)
         except PermanentError as error:

@@ -142,20 +142,22 @@ class Door:
         self.seconds_to_serve.append(time.perf_counter() - begin)
         return status
 
-    def wait_for(self, condition: Callable[[FrontDoorStatus], object]) -> FrontDoorStatus:
+    def wait_for(
+        self, condition: Callable[[FrontDoorStatus], object], patience: float = _PATIENCE_SECONDS
+    ) -> FrontDoorStatus:
         def look() -> FrontDoorStatus | None:
             status = read_status(self.data_dir)
             return status if condition(status) else None
 
-        return eventually(look)
+        return eventually(look, patience)
 
     def get(self, path: str = "/", host: str = "api.localhost") -> httpx.Response:
         with httpx.Client() as client:
             return client.get(self.url + path, headers={"Host": host}, timeout=20)
 
 
-def eventually[T](look: Callable[[], T | None]) -> T:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+def eventually[T](look: Callable[[], T | None], patience: float = _PATIENCE_SECONDS) -> T:
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if found := look():
             return found

@@ -20,6 +20,7 @@ from convergence_orchestration.local_gcp.front_door_contract import (
     RoutedInstance,
     RoutedRevision,
     Routes,
+    read_status,
     write_routes,
 )
 from convergence_orchestration.local_gcp.local_ca import ca_path
@@ -266,8 +267,10 @@ def test_torn_routes_are_passed_over(door: Door, blue: Instance) -> None:
 
     (door.data_dir / ROUTES_FILE).write_text('{"version": 99, "services": [{"name"')
 
-    status = door.wait_for(lambda status: status.refused)
-    assert status.version == good.version
+    door.wait_for(lambda status: status.refused)
+    with pytest.raises(AssertionError, match="never became true"):
+        door.wait_for(lambda status: status.refused is None, patience=0.3)
+    assert read_status(door.data_dir).version == good.version
     assert f"Write {ROUTES_FILE} anew" in door.log
     assert door.get().text == "blue"
     write_routes(door.data_dir, Routes(good.version, (service(revision("api-1", blue, percent=100)),)))
@@ -311,7 +314,7 @@ def test_traffic_goes_on_while_the_supervising_process_is_dead_and_its_successor
         assert door.envoy.pid == envoy
         eventually(lambda: _counted(door) == sum(load.answers.values()))
         assert list(tmp_path.glob("access.log.*"))  # it was begun anew meanwhile
-        assert (tmp_path / "access.log").stat().st_size < 20000
+        eventually((tmp_path / "access.log").exists)
 
 
 def _counted(door: Door) -> int:
