@@ -41,6 +41,9 @@ class EnvoyProcess:
         self._directory = directory
         self._ports = ports
         self._process: psutil.Process | None = None
+        self._child: subprocess.Popen[bytes] | None = (
+            None  # the same, if it is our own child: we have to reap it
+        )
 
     @property
     def pid(self) -> int | None:
@@ -49,6 +52,8 @@ class EnvoyProcess:
 
     def is_alive(self) -> bool:
         """Whether the known process still runs."""
+        if self._child is not None:
+            return self._child.poll() is None
         if self._process is None:
             return False
         with contextlib.suppress(psutil.Error):
@@ -79,14 +84,14 @@ class EnvoyProcess:
         _end_last_line(self._directory)
         _bound_log(self._directory)
         with self._directory.envoy_log.open("ab") as output:
-            child = subprocess.Popen(  # noqa: S603 the binary of the wheel
+            self._child = subprocess.Popen(  # noqa: S603 the binary of the wheel
                 self._command(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # neither our terminal's signals nor our end are meant for it
             )
-        self._process = _known(child)
+        self._process = _known(self._child)
         if self._process is not None:
             self._record()
 
@@ -94,7 +99,9 @@ class EnvoyProcess:
         """End it: kindly, and after five seconds not."""
         if self._process is not None:
             _end(self._process)
-        self._process = None
+        if self._child is not None:
+            self._child.wait()
+        self._process = self._child = None
         self._directory.envoy_record.unlink(missing_ok=True)
 
     def last_words(self, position: int) -> str:
