@@ -48,9 +48,10 @@ class Kept:
         eventually(look)
 
     def until_another_than(self, pid: int | None) -> None:
-        """Rounds at one time until there is another Envoy: the dead one may still be dying."""
+        """Rounds, a second apart, until there is another Envoy: the dead one may still be dying and hold a port."""
 
         def look() -> bool:
+            self.clock.advance(timedelta(seconds=1))
             self.supervisor.round()
             return self.supervisor.envoy_pid not in {None, pid}
 
