@@ -168,7 +168,7 @@ class Supervisor:
         write_routes(self._directory.last_good, routes)
         self._good = self._served = routes
         refused = None if routes == self._wanted else self._told.refused
-        self._tell(replace(self._told, version=routes.version, refused=refused))
+        self._tell(FrontDoorStatus(routes.version, self._load.averages(), refused))
         _log.info("New routes are served.", version=routes.version)
 
     def _refuse(self, routes: Routes, error: ConvergenceError) -> None:
