@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from convergence_orchestration.logs import logger
@@ -65,7 +65,7 @@ class RequestContexts:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), scope["path"], context)
+                message["headers"] = [*message["headers"], *_headers(message, scope["path"], context)]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=context.request_id):
@@ -111,10 +111,10 @@ def _trace(headers: Headers) -> str | None:
     return found["trace"].lower() if found else None
 
 
-def _add_headers(headers: MutableHeaders, path: str, context: RequestContext) -> None:
-    headers["X-Request-ID"] = context.request_id
-    headers["X-Content-Type-Options"] = "nosniff"
-    if path.startswith("/api/"):
-        headers.setdefault("Cache-Control", "no-store")
-    for name, value in context.headers.items():
-        headers[name] = value
+def _headers(message: Message, path: str, context: RequestContext) -> list[tuple[bytes, bytes]]:
+    """What each answer carries besides its own headers, none of which has these names."""
+    added = [(b"x-request-id", context.request_id.encode()), (b"x-content-type-options", b"nosniff")]
+    if path.startswith("/api/") and not any(name == b"cache-control" for name, _ in message["headers"]):
+        added.append((b"cache-control", b"no-store"))
+    added += [(name.lower().encode(), value.encode()) for name, value in context.headers.items()]
+    return added

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
 
 from convergence_orchestration.api.auth import TenantRoute, caller_of, needs, tenant_of
 from convergence_orchestration.api.bodies import KeyFacts, Me, OwnLimits
@@ -30,11 +31,14 @@ router = APIRouter(
 @router.get(
     "/me",
     summary="Who am I?",
+    response_model=Me,
     responses=documented(*OWN_TENANT_ERRORS),
 )
-async def me(request: Request) -> Me:
+async def me(request: Request) -> Response:
     """The tenant that the key belongs to; its profile may be as old as the tenant index may be."""
-    return own_facts(tenant_of(request), caller_of(request), services_of(request).settings)
+    facts = own_facts(tenant_of(request), caller_of(request), services_of(request).settings)
+    # written once: FastAPI would check and convert the model again, which costs as much as the rest of the call
+    return Response(facts.model_dump_json(), media_type="application/json")
 
 
 @router.get(
