@@ -1,7 +1,7 @@
 """Statements over a table whose name is only known when they run.
 
-A table's name cannot be a query parameter. It is put into the text here and nowhere else, after a check that it is a
-name and nothing but a name.
+A table's name cannot be a query parameter. It is put into the text here and in `row_sql.py`, and nowhere else, after a
+check that it is a name and nothing but a name.
 """
 
 import json
@@ -39,9 +39,9 @@ def select_all(project: str, dataset_id: str, table_id: str) -> str:
 
 def select_newest(project: str, dataset_id: str, table_id: str, time_column: str) -> str:
     """The statement that counts a table's rows as `row_count` and finds the latest `time_column` as `newest`."""
-    return _filled(
+    return filled(
         "select_newest.sql",
-        table=_dotted(project, dataset_id, table_id),
+        table=dotted(project, dataset_id, table_id),
         time_column=_checked(_COLUMN, time_column, "column"),
     )
 
@@ -51,13 +51,13 @@ def columns_of_region(project: str, location: str) -> str:
 
     Its parameters are `prefix`, with which a dataset's name starts, and `datasets`, their names (none: all of them).
     """
-    return _filled("region_columns.sql", region=_dotted(project, f"region-{location.lower()}"))
+    return filled("region_columns.sql", region=dotted(project, f"region-{location.lower()}"))
 
 
 def add_columns(table: Sequence[str], columns: Sequence[NewColumn]) -> str:
     """The statement that adds columns which a table (project, dataset, table) lacks; one that it has is left alone."""
     clauses = ", ".join(
-        _filled(
+        filled(
             "add_column.sql",
             column=_checked(_COLUMN, column.name, "column"),
             type=_checked(_TYPE, column.type, "type"),
@@ -65,30 +65,31 @@ def add_columns(table: Sequence[str], columns: Sequence[NewColumn]) -> str:
         ).strip()
         for column in columns
     )
-    return _filled("alter_table.sql", table=_dotted(*table), clauses=clauses)
+    return filled("alter_table.sql", table=dotted(*table), clauses=clauses)
 
 
 def drop_not_null(table: Sequence[str], column: str) -> str:
     """The statement that lets a REQUIRED column of a table (project, dataset, table) be empty."""
-    clause = _filled("drop_not_null.sql", column=_checked(_COLUMN, column, "column"))
-    return _filled("alter_table.sql", table=_dotted(*table), clauses=clause.strip())
+    clause = filled("drop_not_null.sql", column=_checked(_COLUMN, column, "column"))
+    return filled("alter_table.sql", table=dotted(*table), clauses=clause.strip())
 
 
 def set_data_type(table: Sequence[str], column: str, wider: str) -> str:
     """The statement that gives a column of a table (project, dataset, table) a wider type."""
-    clause = _filled(
+    clause = filled(
         "set_data_type.sql",
         column=_checked(_COLUMN, column, "column"),
         type=_checked(_TYPE, wider, "type"),
     )
-    return _filled("alter_table.sql", table=_dotted(*table), clauses=clause.strip())
+    return filled("alter_table.sql", table=dotted(*table), clauses=clause.strip())
 
 
 def _over_table(file: str, *names: str) -> str:
-    return _filled(file, table=_dotted(*names))
+    return filled(file, table=dotted(*names))
 
 
-def _dotted(*names: str) -> str:
+def dotted(*names: str) -> str:
+    """Checked names with dots between them: a table, or a dataset's view of itself."""
     return ".".join(_checked(_NAME, name, "table") for name in names)
 
 
@@ -105,7 +106,25 @@ def _literal(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _filled(file: str, **names: str) -> str:
+def checked_column(name: str) -> str:
+    """The name of a column, and nothing but a name.
+
+    Raises:
+        PermanentError: INVALID_ARGUMENT.
+    """
+    return _checked(_COLUMN, name, "column")
+
+
+def checked_type(name: str) -> str:
+    """A GoogleSQL type without parameters.
+
+    Raises:
+        PermanentError: INVALID_ARGUMENT.
+    """
+    return _checked(_TYPE, name, "type")
+
+
+def filled(file: str, **names: str) -> str:
     """The file's text with `{name}` replaced in one pass, so that nothing put in is looked at again."""
     text = Path(__file__).with_name(file).read_text("utf-8")
     return re.sub(r"\{(\w+)\}", lambda found: names[found[1]], text)

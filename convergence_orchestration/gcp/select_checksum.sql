@@ -1,0 +1,4 @@
+SELECT
+  COUNT(*) AS row_count,
+  SUM(CAST(FARM_FINGERPRINT(TO_JSON_STRING(STRUCT({columns}))) AS NUMERIC)) AS checksum
+FROM `{table}`
