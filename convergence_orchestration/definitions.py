@@ -31,6 +31,10 @@ from convergence_orchestration.tenancy.schema.jobs import tenant_schema_jobs
 from convergence_orchestration.tenancy.schema.schedules import tenant_schema_schedules
 from convergence_orchestration.tenancy.sensors import tenancy_sensors
 from convergence_orchestration.warehouse.assets import warehouse_assets
+from convergence_orchestration.warehouse.backups.assets import backup_assets
+from convergence_orchestration.warehouse.backups.jobs import backup_jobs
+from convergence_orchestration.warehouse.backups.resources import backup_resources
+from convergence_orchestration.warehouse.backups.schedules import backup_schedules
 from convergence_orchestration.warehouse.checks import warehouse_checks
 from convergence_orchestration.warehouse.jobs import warehouse_jobs
 
@@ -42,17 +46,25 @@ def build_definitions(
     resources: dict[str, Any] = {
         **settings_resources(settings),
         **environment_resources(settings),
+        **backup_resources(settings),
         **tenancy_resources(settings),
         **key_resources(settings),  # the domains do not know each other
         **(overrides or {}),
     }
     trails = RunTrails(resources["bigquery"], settings.environment)
     return dg.Definitions(
-        assets=[*environment_assets(), *warehouse_assets(), *tenant_assets(), *tenant_schema_assets()],
+        assets=[
+            *environment_assets(),
+            *warehouse_assets(),
+            *backup_assets(),
+            *tenant_assets(),
+            *tenant_schema_assets(),
+        ],
         asset_checks=warehouse_checks(),
         jobs=[
             *environment_jobs(),
             *warehouse_jobs(),
+            *backup_jobs(),
             *tenancy_jobs(),
             *tenancy_forms(),
             *tenant_schema_jobs(),
@@ -63,6 +75,7 @@ def build_definitions(
         sensors=tenancy_sensors(),
         schedules=[
             *environment_schedules(),
+            *backup_schedules(),
             *tenancy_schedules(),
             *tenant_schema_schedules(),
             *upkeep_schedules(),

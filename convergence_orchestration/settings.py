@@ -142,6 +142,11 @@ class Settings(BaseSettings):
         default=10, gt=0, description="Tables created a second by one run; BigQuery takes 10 from one user."
     )
 
+    # Backups
+    backup_retention_days: int = Field(
+        default=30, ge=1, le=3650, description="Days after which a backup of tables is deleted by itself."
+    )
+
     # Limits
     tenant_requests_per_minute: int = Field(
         default=100, ge=1, description="Requests a minute for one tenant, at most; its plan may allow fewer."

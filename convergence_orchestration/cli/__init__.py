@@ -12,6 +12,7 @@ import typer
 from convergence_orchestration.cli import (
     admin_keys,
     audit,
+    backups,
     demo,
     environments,
     key_listing,
@@ -91,6 +92,8 @@ for name, act in _KEY_COMMANDS.items():
     key.command(name)(act)
 app.add_typer(key, name="key")
 app.add_typer(audit.app, name="audit")
+app.add_typer(backups.app, name="backup")
+app.command()(backups.restore)
 
 
 def _print_version(is_wanted: bool) -> None:  # noqa: FBT001 Typer's callback

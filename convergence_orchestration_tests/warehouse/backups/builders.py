@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from google.cloud.bigquery import ScalarQueryParameter
+
 from convergence_orchestration.audit.log import AuditLog
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.settings import Settings
@@ -25,6 +27,7 @@ PLATFORM = (
     "tenant_requests",
 )
 DEVELOPMENT = "development"
+_STARTED = datetime.now(UTC).replace(microsecond=0)
 
 
 def platform(settings: Settings) -> BigQuery:
@@ -39,11 +42,12 @@ def platform(settings: Settings) -> BigQuery:
 
 
 def add_tenant(warehouse: BigQuery, tenant_id: str) -> None:
-    warehouse.execute(
+    sql = (
         "INSERT INTO tenants.tenant_profiles "
         "(tenant_id, state, plan, dataset_id, request_id, created_at, updated_at) "
-        f"VALUES ('{tenant_id}', 'ACTIVE', 'STARTER', 'tenant_{tenant_id}', 'req_1', '2026-11-20', '2026-11-20')"
+        "VALUES (@tenant_id, 'ACTIVE', 'STARTER', 'its_dataset', 'req_1', '2026-11-20', '2026-11-20')"
     )
+    warehouse.execute(sql, [ScalarQueryParameter("tenant_id", "STRING", tenant_id)])
 
 
 def tenant_with(warehouse: BigQuery, tenant_id: str, *specs: TableSpec) -> None:
@@ -86,7 +90,7 @@ def restore(
 
 
 def of_the_present(warehouse: BigQuery, run_id: str) -> Callable[[Scope], Backup]:
-    return lambda scope: take_backup(warehouse, asked(scope, run_id))
+    return lambda scope: take_backup(warehouse, asked(scope, run_id, asked_at=_STARTED))
 
 
 class DyingAtRestore(DyingBigQuery):

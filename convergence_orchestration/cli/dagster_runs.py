@@ -1,0 +1,49 @@
+"""A job of ours is launched and waited for, by a command.
+
+What belongs here: the call and what is said while it runs. What the run did, each command tells.
+"""
+
+import getpass
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from convergence_orchestration.cli.reporting import tell
+from convergence_orchestration.errors import ErrorCode, TransientError
+
+if TYPE_CHECKING:
+    from convergence_orchestration.api.runs import RunOutcome
+    from convergence_orchestration.settings import Settings
+
+_PATIENCE_SECONDS = 3600
+
+
+def run_job(settings: "Settings", job: str, op: str, config: Mapping[str, object]) -> "RunOutcome":
+    """Launch the job with this config of its one op, say where it is seen, and come back when it has succeeded.
+
+    Raises:
+        ConvergenceError: why the run failed; TransientError DAGSTER_UNAVAILABLE if Dagster cannot be asked, and
+            UNAVAILABLE if the run has not ended within an hour: it goes on.
+    """
+    import anyio  # noqa: PLC0415 not for --help
+
+    return anyio.run(_run_job, settings, job, {"ops": {op: {"config": dict(config)}}})
+
+
+async def _run_job(settings: "Settings", job: str, run_config: Mapping[str, object]) -> "RunOutcome":
+    import httpx  # noqa: PLC0415 not for --help
+
+    from convergence_orchestration.api.dagster_client import DagsterClient  # noqa: PLC0415
+    from convergence_orchestration.audit.runs import ACTOR_TAG  # noqa: PLC0415
+
+    async with httpx.AsyncClient() as http:
+        dagster = DagsterClient(http, settings.dagster_base_url)
+        run_id = await dagster.launch(job, run_config, {ACTOR_TAG: f"cli:{getpass.getuser()}"})
+        url = dagster.run_url(run_id)
+        tell(f"{job} runs: {url}")
+        outcome = await dagster.wait(run_id, _PATIENCE_SECONDS)
+    error = outcome.error(url)
+    if error is not None:
+        raise error
+    if not outcome.status.is_finished:
+        raise TransientError(ErrorCode.UNAVAILABLE, f"Look at {url}: the run has not ended and goes on.")
+    return outcome
