@@ -129,9 +129,11 @@ def test_a_run_that_dagster_tries_again_asks_for_the_backup_that_it_began(
     policy = BackupPolicy(environment="development", retention_days=7)
     job = Dagster(load_settings(_env_file=None), instance).job("backup_control_plane")
     first = instance.create_run_for_job(job)
-    again = {"root_run_id": first.run_id, "parent_run_id": first.run_id}
-    retry = instance.create_run_for_job(job, tags={"dagster/retry_number": "1"}, **again)
-    by_hand = instance.create_run_for_job(job, **again)
+    root = first.run_id
+    retry = instance.create_run_for_job(
+        job, tags={"dagster/retry_number": "1"}, root_run_id=root, parent_run_id=root
+    )
+    by_hand = instance.create_run_for_job(job, root_run_id=root, parent_run_id=root)
 
     asked = [policy.asked(Scope(), run, instance, "x") for run in (first, retry, by_hand)]
 
@@ -148,4 +150,6 @@ def test_the_daily_backup_runs_from_the_start_and_every_field_of_the_forms_is_de
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     assert undescribed(restore_tables) == []
     assert undescribed(backup_assets()[0].op) == []
-    assert backup_resources(settings)["backups"].retention_days == 30
+    policy = backup_resources(settings)["backups"]
+    assert isinstance(policy, BackupPolicy)
+    assert policy.retention_days == 30

@@ -13,6 +13,7 @@ from convergence_orchestration.settings import Settings
 from convergence_orchestration.warehouse.backups.compared import Permissions
 from convergence_orchestration.warehouse.backups.listing import every_backup
 from convergence_orchestration.warehouse.backups.model import BACKUP_DATASET, Scope
+from convergence_orchestration.warehouse.backups.recreating import put_back_what_is_aside, recreate
 from convergence_orchestration.warehouse.catalogue import tenant_tables
 from convergence_orchestration_tests.audit.builders import chain
 from convergence_orchestration_tests.tenancy.dying import KilledError
@@ -32,6 +33,7 @@ from convergence_orchestration_tests.warehouse.builders import (
     connected,
     key_event,
     request_event,
+    specs,
     with_tables,
 )
 
@@ -98,15 +100,16 @@ def test_a_restore_killed_behind_any_write_goes_on_when_it_is_tried_again(settin
 
 def of_another_schema(warehouse: BigQuery) -> None:
     """The ledger as somebody made it by hand: with a column more, and not partitioned."""
+    ledger = warehouse.get_table("tenants", "api_key_events")
+    if ledger is not None and ledger.time_partitioning is None:
+        return
     warehouse.execute("CREATE TABLE tenants.aside AS SELECT *, 'x' AS colour FROM tenants.api_key_events")
     warehouse.delete_table("tenants", "api_key_events")
     warehouse.execute("CREATE TABLE tenants.api_key_events AS SELECT * FROM tenants.aside")
     warehouse.delete_table("tenants", "aside")
 
 
-def test_a_table_of_another_schema_is_made_anew_with_its_rows_whenever_it_is_killed(
-    settings: Settings,
-) -> None:
+def test_a_table_of_another_schema_is_made_anew_if_allowed_with_all_that_it_had(settings: Settings) -> None:
     warehouse = with_tables(settings, "api_key_events")
     append_events(warehouse, "api_key_events", key_event("ISSUED", 0))
     backup = backup_of(warehouse)
@@ -115,22 +118,44 @@ def test_a_table_of_another_schema_is_made_anew_with_its_rows_whenever_it_is_kil
     with pytest.raises(PermanentError, match="Allow it to recreate tables"):
         restore(warehouse, wanted(backup))
 
-    allowed = wanted(backup, allowed=Permissions(recreate_tables=True))
-    for deaths in range(1, 30):
-        try:
-            restore(DyingAtRestore(bigquery_client(settings), deaths), allowed, run_id=f"{deaths:08x}")
-        except KilledError:
-            continue
-        break
+    restore(warehouse, wanted(backup, allowed=Permissions(recreate_tables=True)))
 
     ledger = warehouse.get_table("tenants", "api_key_events")
     assert ledger is not None
     assert "colour" not in [column.name for column in ledger.schema]
     assert ledger.time_partitioning is not None
-    assert counted(warehouse, "api_key_events") == 2
     keys = warehouse.query("SELECT revoked_at FROM tenants.api_keys_current")
     assert [row["revoked_at"] is not None for row in keys] == [True]
-    assert not [name for name in warehouse.list_tables(BACKUP_DATASET) if name.startswith("recreating")]
+
+
+def test_a_table_that_is_being_made_anew_gets_its_rows_back_whenever_it_is_killed(settings: Settings) -> None:
+    warehouse, (ledger,) = with_tables(settings, "api_key_events"), specs("api_key_events")
+    append_events(warehouse, "api_key_events", key_event("ISSUED", 0), key_event("REVOKED", 60))
+
+    # dataset, copy, deletion, creation, rows, deletion of the copy
+    for writes in range(1, 7):
+        of_another_schema(warehouse)
+        with pytest.raises(KilledError):
+            recreate(DyingAtRestore(bigquery_client(settings), writes), Scope(), ledger, datetime.now(UTC))
+        put_back_what_is_aside(warehouse, Scope(), ledger)  # what the next restore begins with
+
+        assert counted(warehouse, "api_key_events") == 2
+        assert warehouse.list_tables(BACKUP_DATASET) == []
+
+
+def test_the_next_restore_begins_with_rows_that_are_still_aside(settings: Settings) -> None:
+    warehouse, (ledger,) = with_tables(settings, "api_key_events"), specs("api_key_events")
+    append_events(warehouse, "api_key_events", key_event("ISSUED", 0))
+    backup = backup_of(warehouse)
+    append_events(warehouse, "api_key_events", key_event("REVOKED", 60))
+    of_another_schema(warehouse)
+    with pytest.raises(KilledError):  # behind the deletion
+        recreate(DyingAtRestore(bigquery_client(settings), 3), Scope(), ledger, datetime.now(UTC))
+    assert warehouse.get_table("tenants", "api_key_events") is None
+
+    restore(warehouse, wanted(backup))
+
+    assert counted(warehouse, "api_key_events") == 2
 
 
 def test_a_ledger_that_lost_rows_is_not_filled_unless_whoever_asks_answers_for_the_keys(
@@ -154,9 +179,9 @@ def test_a_ledger_that_lost_rows_is_not_filled_unless_whoever_asks_answers_for_t
 
 def test_a_tenants_rows_come_back_and_what_was_used_since_stays(settings: Settings) -> None:
     warehouse = with_tables(settings, "tenant_profiles", "tenant_requests")
-    specs = [spec for spec in tenant_tables() if spec.name in {"step_logs", "usage_daily"}]
+    some = [spec for spec in tenant_tables() if spec.name in {"step_logs", "usage_daily"}]
     add_tenant(warehouse, "acme")
-    tenant_with(warehouse, "acme", *specs)
+    tenant_with(warehouse, "acme", *some)
     used = (
         "INSERT INTO tenant_acme.usage_daily (usage_date, pipeline_runs, failed_runs, api_requests, "
         "bytes_processed, slot_ms, rows_written, updated_at) VALUES (DATE '{}', {}, 0, 0, 0, 0, 0, '2026-11-23')"
