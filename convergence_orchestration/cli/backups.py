@@ -157,8 +157,9 @@ def restore(  # noqa: PLR0913 one for each option
         "recreate_tables": recreate_tables,
         "readmit_keys": readmit_keys,
     }
-    run_job(settings, "restore_control_plane", "restore_tables", config)
-    tell("Restored; the run names the backup of the present that was taken first.")
+    done = run_job(settings, "restore_control_plane", "restore_tables", config)
+    kept = next((each.metadata.get("present_kept_as") for each in done.materializations), None)
+    tell(f"Restored. The present before it is kept as {kept or 'the newest in convergence backup list'}.")
 
 
 def _planned(bigquery: "BigQuery", wanted: "Wanted") -> "list[ComparedTable]":

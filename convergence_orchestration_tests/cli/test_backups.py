@@ -83,12 +83,15 @@ def test_backups_are_listed_shown_and_restored_by_a_run_once_the_name_is_typed(
     assert "Type the backup's name once more" in wrong.stderr
     assert dagster.launches == []
 
-    dagster.work["restore_control_plane"] = lambda _: []
+    dagster.work["restore_control_plane"] = lambda _: [
+        materialized("tenants", "tenant_profiles", present_kept_as="central_y")
+    ]
     applied = convergence(
         *("restore", "--from", name, "--table", "tenant_profiles", "--apply", "--google-cloud"),
         text=f"{name}\n",
     )
     assert applied.exit_code == 0, applied.output
+    assert "kept as central_y" in applied.stderr
     config = dagster.launches[0].op_config()
     assert (config["backup"], config["confirm"], config["apply"]) == (name, name, True)
     assert config["tables"] == ["tenant_profiles"]
