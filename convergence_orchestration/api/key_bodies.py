@@ -14,7 +14,8 @@ from convergence_orchestration.api.bodies import (
     Sent,
     TenantIdField,
 )
-from convergence_orchestration.keys.model import MAX_KEY_DESCRIPTION_LENGTH, KeyState, Scope
+from convergence_orchestration.keys.model import MAX_KEY_DESCRIPTION_LENGTH, Scope
+from convergence_orchestration.keys.states import KeyState
 
 
 class KeyWanted(Sent):

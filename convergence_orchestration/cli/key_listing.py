@@ -13,7 +13,7 @@ from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, ApiUrl, AsJs
 from convergence_orchestration.cli.reporting import tell
 from convergence_orchestration.cli.showing import moment, print_facts, print_json, print_table
 from convergence_orchestration.cli.tenant_keys import KeyIdArgument
-from convergence_orchestration.keys.model import KeyState
+from convergence_orchestration.keys.states import KeyState
 
 KEYS = Pages("/admin/api-keys", "keys", "before")
 _COLUMNS = ("key_id", "tenant_id", "state", "scopes", "issued_at", "last_used_at", "ends_at", "description")

@@ -6,7 +6,8 @@ What belongs here: decisions without I/O, and how a refusal reads. What a comman
 from datetime import datetime, timedelta
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
-from convergence_orchestration.keys.model import KEY_TRANSITIONS, KeyRecord, KeyState
+from convergence_orchestration.keys.model import KeyRecord
+from convergence_orchestration.keys.states import KEY_TRANSITIONS, KeyState
 
 REDELIVERED_FOR = timedelta(minutes=10)
 """How long after its first delivery a key asked for with an Idempotency-Key is handed over again."""

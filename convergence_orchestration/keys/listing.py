@@ -11,7 +11,8 @@ from google.cloud.bigquery import ScalarQueryParameter
 
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.keys.ledger import event_of, records_of
-from convergence_orchestration.keys.model import KeyId, KeyRecord, KeyState
+from convergence_orchestration.keys.model import KeyId, KeyRecord
+from convergence_orchestration.keys.states import KeyState
 from convergence_orchestration.tenancy.model import TenantId
 
 _PAGE = Path(__file__).with_name("key_page.sql").read_text(encoding="utf-8")

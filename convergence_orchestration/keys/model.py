@@ -5,16 +5,16 @@ What belongs here: types and decisions without I/O. Nothing here ever holds a ke
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from types import MappingProxyType
 from typing import NewType
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.keys.base62 import ALPHABET, encoded
+from convergence_orchestration.keys.states import ACCEPTED_STATES, KeyState
 from convergence_orchestration.settings import Environment
 from convergence_orchestration.tenancy.model import TenantId, checked_text
 
@@ -45,26 +45,6 @@ class KeyEventKind(StrEnum):
     DELIVERED = "DELIVERED"
     ROTATED = "ROTATED"
     REVOKED = "REVOKED"
-
-
-class KeyState(StrEnum):
-    """Where a key is in its life; EXPIRED comes with time alone, without an event."""
-
-    ACTIVE = "ACTIVE"
-    ROTATING = "ROTATING"
-    EXPIRED = "EXPIRED"
-    REVOKED = "REVOKED"
-
-
-KEY_TRANSITIONS: Mapping[KeyState, frozenset[KeyState]] = MappingProxyType(
-    {
-        KeyState.ACTIVE: frozenset({KeyState.ROTATING, KeyState.EXPIRED, KeyState.REVOKED}),
-        KeyState.ROTATING: frozenset({KeyState.EXPIRED, KeyState.REVOKED}),
-        KeyState.EXPIRED: frozenset({KeyState.REVOKED}),
-        KeyState.REVOKED: frozenset(),
-    }
-)
-ACCEPTED_STATES = frozenset({KeyState.ACTIVE, KeyState.ROTATING})
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
-from convergence_orchestration.keys.model import KeyId, KeyRecord, KeyState
+from convergence_orchestration.keys.model import KeyId, KeyRecord
+from convergence_orchestration.keys.states import KeyState
 from convergence_orchestration.tenancy.model import TenantId
 
 LEASE = timedelta(minutes=10)

@@ -13,13 +13,12 @@ from convergence_orchestration.keys.life import (
     refuse_rotation,
 )
 from convergence_orchestration.keys.model import (
-    KEY_TRANSITIONS,
     KeyEvent,
     KeyEventKind,
     KeyRecord,
-    KeyState,
     record_of,
 )
+from convergence_orchestration.keys.states import KEY_TRANSITIONS, KeyState
 from convergence_orchestration_tests.keys.builders import T0, happened, issued, key_id, record, seconds
 
 NOW = seconds(10)

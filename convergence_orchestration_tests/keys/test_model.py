@@ -10,9 +10,7 @@ from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.keys.model import (
     ALL_SCOPES,
     KEY_ID_PATTERN,
-    KEY_TRANSITIONS,
     KeyEventKind,
-    KeyState,
     Scope,
     key_id_of_run,
     new_key_id,
@@ -21,6 +19,7 @@ from convergence_orchestration.keys.model import (
     parse_scopes,
     record_of,
 )
+from convergence_orchestration.keys.states import KEY_TRANSITIONS, KeyState
 from convergence_orchestration_tests.keys.builders import T0, happened, issued, key_id, record, seconds
 
 

@@ -9,9 +9,10 @@ from convergence_orchestration.gcp.clients import bigquery_client
 from convergence_orchestration.gcp.kms import Kms
 from convergence_orchestration.gcp.secrets import Secrets
 from convergence_orchestration.keys.issuing import issue
-from convergence_orchestration.keys.model import KeyId, KeyRecord, KeyState, Scope, new_key_id
+from convergence_orchestration.keys.model import KeyId, KeyRecord, Scope, new_key_id
 from convergence_orchestration.keys.revoking import Revocation, revoke
 from convergence_orchestration.keys.rotating import Rotation, rotate
+from convergence_orchestration.keys.states import KeyState
 from convergence_orchestration.keys.stores import KeyStores
 from convergence_orchestration.settings import Settings
 from convergence_orchestration.tenancy.model import TenantId

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
-from convergence_orchestration.keys.model import KeyId, KeyRecord, KeyState
+from convergence_orchestration.keys.model import KeyId, KeyRecord
 from convergence_orchestration.keys.slots import (
     Slot,
     holder,
@@ -16,6 +16,7 @@ from convergence_orchestration.keys.slots import (
     slot_to_issue,
     slot_to_rotate,
 )
+from convergence_orchestration.keys.states import KeyState
 from convergence_orchestration_tests.keys.builders import ACME, T0, key_id, record, seconds
 
 NOW = seconds(10_000)

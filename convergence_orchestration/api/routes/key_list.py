@@ -15,7 +15,8 @@ from convergence_orchestration.api.services import Services, services_of
 from convergence_orchestration.api.statuses import ADMINISTRATION_ERRORS, documented
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.keys.listing import KeyFilter, page
-from convergence_orchestration.keys.model import KEY_ID_PATTERN, KeyId, KeyRecord, KeyState
+from convergence_orchestration.keys.model import KEY_ID_PATTERN, KeyId, KeyRecord
+from convergence_orchestration.keys.states import KeyState
 from convergence_orchestration.keys.usage import last_used
 from convergence_orchestration.tenancy.model import TENANT_ID_PATTERN, TenantId
 
