@@ -71,6 +71,18 @@ class Settings(BaseSettings):
         default=90, ge=1, le=36_500, description="Days after which the crypto key gets a new primary version."
     )
 
+    # Cloud Run
+    run_region: str = Field(
+        default="us-central1",
+        pattern=r"^[a-z0-9-]+$",
+        description="Region of Cloud Run, Cloud Build and the images.",
+    )
+    run_authority_file: str | None = Field(
+        default=None,
+        description="PEM file of the authority that signed the certificates of Cloud Run's addresses; unset, those that "
+        "this machine trusts.",
+    )
+
     # The application
     environment: Environment = Field(
         default=Environment.DEVELOPMENT, description="development, staging or production."
@@ -114,6 +126,15 @@ class Settings(BaseSettings):
     )
     secret_manager_emulator_host: str | None = Field(
         default=None, pattern=_HOST_AND_PORT, description="host:port of a Secret Manager served without TLS."
+    )
+    run_emulator_host: str | None = Field(
+        default=None, pattern=_HOST_AND_PORT, description="host:port of a Cloud Run served without TLS."
+    )
+    build_emulator_host: str | None = Field(
+        default=None, pattern=_HOST_AND_PORT, description="host:port of a Cloud Build served without TLS."
+    )
+    monitoring_emulator_host: str | None = Field(
+        default=None, pattern=_HOST_AND_PORT, description="host:port of a Monitoring served without TLS."
     )
 
     # Dagster

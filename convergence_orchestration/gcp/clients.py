@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     import grpc
     from google.auth.credentials import Credentials
     from google.cloud.bigquery import Client
+    from google.cloud.devtools.cloudbuild_v1 import CloudBuildClient
     from google.cloud.kms_v1.services.key_management_service import KeyManagementServiceClient
+    from google.cloud.monitoring_v3 import MetricServiceClient
+    from google.cloud.run_v2 import RevisionsClient, ServicesClient
     from google.cloud.secretmanager_v1.services.secret_manager_service import SecretManagerServiceClient
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
@@ -85,6 +88,60 @@ def secret_manager_client(settings: Settings) -> "SecretManagerServiceClient":
     return SecretManagerServiceClient(
         transport=SecretManagerServiceGrpcTransport(host=host, channel=_insecure_channel(host))
     )
+
+
+def run_clients(settings: Settings) -> "tuple[ServicesClient, RevisionsClient]":
+    """The two clients of Cloud Run that deployments need.
+
+    Raises:
+        PermanentError: PERMISSION_DENIED if there are no usable credentials.
+    """
+    from google.cloud.run_v2 import RevisionsClient, ServicesClient  # noqa: PLC0415
+    from google.cloud.run_v2.services.revisions.transports import RevisionsGrpcTransport  # noqa: PLC0415
+    from google.cloud.run_v2.services.services.transports import ServicesGrpcTransport  # noqa: PLC0415
+
+    host = settings.run_emulator_host
+    if host is None:
+        credentials = _credentials(settings, host)
+        return ServicesClient(credentials=credentials), RevisionsClient(credentials=credentials)
+    services = ServicesGrpcTransport(host=host, channel=_insecure_channel(host))
+    revisions = RevisionsGrpcTransport(host=host, channel=_insecure_channel(host))
+    return ServicesClient(transport=services), RevisionsClient(transport=revisions)
+
+
+def build_client(settings: Settings) -> "CloudBuildClient":
+    """The client of Cloud Build.
+
+    Raises:
+        PermanentError: PERMISSION_DENIED if there are no usable credentials.
+    """
+    from google.cloud.devtools.cloudbuild_v1 import CloudBuildClient  # noqa: PLC0415
+    from google.cloud.devtools.cloudbuild_v1.services.cloud_build.transports import (  # noqa: PLC0415
+        CloudBuildGrpcTransport,
+    )
+
+    host = settings.build_emulator_host
+    if host is None:
+        return CloudBuildClient(credentials=_credentials(settings, host))
+    return CloudBuildClient(transport=CloudBuildGrpcTransport(host=host, channel=_insecure_channel(host)))
+
+
+def monitoring_client(settings: Settings) -> "MetricServiceClient":
+    """The client of Cloud Monitoring that reads time series.
+
+    Raises:
+        PermanentError: PERMISSION_DENIED if there are no usable credentials.
+    """
+    from google.cloud.monitoring_v3 import MetricServiceClient  # noqa: PLC0415
+    from google.cloud.monitoring_v3.services.metric_service.transports import (  # noqa: PLC0415
+        MetricServiceGrpcTransport,
+    )
+
+    host = settings.monitoring_emulator_host
+    if host is None:
+        return MetricServiceClient(credentials=_credentials(settings, host))
+    channel = _insecure_channel(host)
+    return MetricServiceClient(transport=MetricServiceGrpcTransport(host=host, channel=channel))
 
 
 def _insecure_channel(host: str, acting_as: str | None = None) -> "grpc.Channel":
