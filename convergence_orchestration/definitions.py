@@ -19,6 +19,9 @@ from convergence_orchestration.keys.jobs import key_jobs
 from convergence_orchestration.keys.resources import key_resources
 from convergence_orchestration.keys.upkeep.jobs import upkeep_jobs
 from convergence_orchestration.keys.upkeep.schedules import upkeep_schedules
+from convergence_orchestration.releases.assets import release_assets
+from convergence_orchestration.releases.jobs import release_jobs
+from convergence_orchestration.releases.resources import release_resources
 from convergence_orchestration.settings import Settings, load_settings
 from convergence_orchestration.tenancy.assets import tenant_assets
 from convergence_orchestration.tenancy.by_hand.jobs import tenancy_forms
@@ -48,6 +51,7 @@ def build_definitions(
         **environment_resources(settings),
         **backup_resources(settings),
         **tenancy_resources(settings),
+        **release_resources(settings),
         **key_resources(settings),  # the domains do not know each other
         **(overrides or {}),
     }
@@ -59,6 +63,7 @@ def build_definitions(
             *backup_assets(),
             *tenant_assets(),
             *tenant_schema_assets(),
+            *release_assets(),
         ],
         asset_checks=warehouse_checks(),
         jobs=[
@@ -71,6 +76,7 @@ def build_definitions(
             *pipeline_jobs(),
             *key_jobs(),
             *upkeep_jobs(),
+            *release_jobs(),
         ],
         sensors=tenancy_sensors(),
         schedules=[
