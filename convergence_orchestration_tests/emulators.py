@@ -86,13 +86,13 @@ def running_local_bigquery(data_dir: Path) -> Iterator[tuple[Emulator, subproces
 
 @pytest.fixture(scope="session")
 def local_gcp() -> Iterator[Emulator]:
-    with _in_memory() as directory, running_local_gcp(directory) as (emulator, _):
+    with in_memory() as directory, running_local_gcp(directory) as (emulator, _):
         yield emulator
 
 
 @pytest.fixture(scope="session")
 def local_bigquery() -> Iterator[Emulator]:
-    with _in_memory() as directory, running_local_bigquery(directory) as (emulator, _):
+    with in_memory() as directory, running_local_bigquery(directory) as (emulator, _):
         yield emulator
 
 
@@ -146,7 +146,7 @@ def bigquery(project: Settings) -> BigQuery:
 
 
 @contextmanager
-def _in_memory() -> Iterator[Path]:
+def in_memory() -> Iterator[Path]:
     """A directory that is gone afterwards, in memory where the machine has such: an emulator syncs at each change."""
     memory = Path("/dev/shm")  # noqa: S108 a directory of our own in it
     parent = memory if os.access(memory, os.W_OK) else None

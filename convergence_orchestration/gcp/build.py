@@ -93,15 +93,10 @@ class CloudBuild:
         self.client.transport.close()  # type: ignore[no-untyped-call]
 
     def _find(self, wanted: Wanted) -> Build | None:
-        """The newest build of this key that has not failed."""
+        """The newest build of this key that has not failed, among the latest ones, which come first."""
         with self._translated(f"looking for the build of {wanted.image}"):
             pages = self.client.list_builds(
-                request={
-                    "parent": self._parent,
-                    "project_id": "",
-                    "page_size": 100,
-                    "filter": f'tags="{wanted.key}"',
-                },
+                request={"parent": self._parent, "page_size": _RECENT},
                 retry=repeatable(self._total_seconds),
                 timeout=each_attempt(),
             )

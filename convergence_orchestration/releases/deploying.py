@@ -4,6 +4,7 @@ What belongs here: the steps, each of which looks first at what is there already
 image and one revision. What Dagster shows of them is jobs.py.
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -155,7 +156,8 @@ class Deployment:
         repository = site.specification.image_repository or (
             f"{settings.run_region}-docker.pkg.dev/{settings.gcp_project_id}/convergence/convergence-api"
         )
-        key = f"{order.environment}-{order.release_id}"
+        whose = hashlib.sha256(order.service.encode()).hexdigest()[:8]
+        key = f"{settings.environment.short}-{order.release_id}-{whose}"  # a tag has at most 128 characters
         return Wanted(key, order.source, f"{repository}:{key}")
 
     @contextmanager
