@@ -95,7 +95,7 @@ class Deployment:
         Raises:
             PermanentError: FAILED_PRECONDITION, with what failed; the tag is taken away again then.
         """
-        results = smoke(self.site.http, deployed.uri, self.site.environment, self.site.pause)
+        results = smoke(self.site.http, deployed.uri, self.site.environment, self.site.smoke_seconds)
         failed = [result for result in results if not result.passed]
         if failed:
             withdraw(self.site, deployed.revision)
@@ -111,7 +111,9 @@ class Deployment:
 
     def progress(self) -> Progress:
         """How far it has come."""
-        return progress_of(self.site.events.of_release(self.order.environment, self.order.release_id))
+        return progress_of(
+            self.site.events.of_release(self.order.environment, self.order.service, self.order.release_id)
+        )
 
     def fail(self, error: ConvergenceError) -> None:
         """Write down that it ended; what keeps it from that must not hide the error itself."""

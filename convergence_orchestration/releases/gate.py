@@ -159,7 +159,7 @@ def _rollback_target(site: Site, order: Order) -> ReleaseEvent:
 
 
 def _known(site: Site, order: Order, image: str | None) -> list[ReleaseEvent]:
-    known = site.events.of_release(order.environment, order.release_id)
+    known = site.events.of_release(order.environment, order.service, order.release_id)
     if image is None or not OF_THE_IMAGE & set(site.specification.checklist):
         return known
     return [*known, *site.events.checks_of_image(image, site.clock() - RESULT_FOR)]

@@ -28,7 +28,7 @@ def load_test(
         PermanentError: NOT_FOUND if no revision of that release is there; FAILED_PRECONDITION if no tag leads to it.
     """
     check_load(rate, seconds, path)
-    progress = progress_of(site.events.of_release(order.environment, order.release_id))
+    progress = progress_of(site.events.of_release(order.environment, order.service, order.release_id))
     if progress.revision is None or progress.image is None:
         raise PermanentError(
             ErrorCode.NOT_FOUND,

@@ -3,7 +3,6 @@
 What belongs here: opening and closing these together, and reading a service in one go. What is done there is deploying.py.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ class Site:
         http: asks Cloud Run's addresses.
         audit: records what people decide.
         ready_seconds: how long a revision may take until it is decided whether it can serve.
+        smoke_seconds: how long a new tag may take until it leads to the revision.
     """
 
     settings: Settings
@@ -48,8 +48,8 @@ class Site:
     events: ReleaseEvents
     audit: AuditSink
     clock: Callable[[], datetime] = _now
-    pause: Callable[[float], None] = time.sleep
     ready_seconds: float = 600.0
+    smoke_seconds: float = 30.0
 
     @property
     def environment(self) -> str:

@@ -10,7 +10,6 @@ from typing import Final
 
 import httpx
 
-_PATIENCE_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.5
 _LONGEST_BODY: Final = 200
 
@@ -36,14 +35,14 @@ def smoke(
     http: httpx.Client,
     uri: str,
     environment: str,
+    patience: float,
     pause: Callable[[float], None] = time.sleep,
-    patience: float = _PATIENCE_SECONDS,
+    elapsed: Callable[[], float] = time.monotonic,
 ) -> tuple[SmokeResult, ...]:
     """The suite on `uri`. The first call is repeated for `patience` seconds: a new tag takes a moment to lead anywhere."""
-    waited = 0.0
-    while not answers(http, uri) and waited < patience:
+    begun = elapsed()
+    while not answers(http, uri) and elapsed() - begun < patience:
         pause(_PAUSE_SECONDS)
-        waited += _PAUSE_SECONDS
     return tuple(
         _tried(name, http, uri + path, found)
         for name, path, found in (

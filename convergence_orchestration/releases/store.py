@@ -44,10 +44,14 @@ class ReleaseEvents:
         except PermanentError as error:
             raise _or_not_bootstrapped(error) from error
 
-    def of_release(self, environment: str, release_id: ReleaseId) -> list[ReleaseEvent]:
+    def of_release(self, environment: str, service: str, release_id: ReleaseId) -> list[ReleaseEvent]:
         """Every event of the release, in order."""
-        release = ScalarQueryParameter("release_id", "STRING", release_id)
-        return self._read(_OF_RELEASE, ScalarQueryParameter("environment", "STRING", environment), release)
+        return self._read(
+            _OF_RELEASE,
+            ScalarQueryParameter("environment", "STRING", environment),
+            ScalarQueryParameter("service", "STRING", service),
+            ScalarQueryParameter("release_id", "STRING", release_id),
+        )
 
     def of_service(
         self, environment: str, service: str, since: datetime = _THE_BEGINNING

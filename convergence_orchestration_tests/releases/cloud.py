@@ -135,7 +135,12 @@ def small_specification(**fields: object) -> ServiceSpecification:
         {
             "service": f"api-{next(_numbers)}",
             "max_instances": 1,
-            "startup_probe": {"path": "/health/live", "period_seconds": 1, "timeout_seconds": 1, "failure_threshold": 10},
+            "startup_probe": {
+                "path": "/health/live",
+                "period_seconds": 1,
+                "timeout_seconds": 1,
+                "failure_threshold": 10,
+            },
             **fields,
         }
     )
@@ -181,6 +186,8 @@ class Works:
 def works_at(cloud: RunCloud, settings: Settings, **specification: object) -> Iterator[Works]:
     audit = ListSink()
     client = bigquery_client(settings)
-    with opened(cloud.settings(settings), small_specification(**specification), BigQuery(client), audit) as site:
-        yield Works(cloud, site, audit)
+    with opened(
+        cloud.settings(settings), small_specification(**specification), BigQuery(client), audit
+    ) as site:
+        yield Works(cloud, replace(site, smoke_seconds=2.0), audit)
     client.close()  # type: ignore[no-untyped-call]
