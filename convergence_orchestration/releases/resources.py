@@ -14,7 +14,11 @@ from pydantic import Field
 from convergence_orchestration.audit.model import AuditSink
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.gcp.resources import BigQueryConnection
-from convergence_orchestration.releases.specification import ServiceSpecification, specification_of
+from convergence_orchestration.releases.specification import (
+    ServiceSpecification,
+    parse_specification,
+    specification_of,
+)
 from convergence_orchestration.settings import Environment, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -46,9 +50,9 @@ class Releases(dg.ConfigurableResource["Releases"]):
     variables: dict[str, str] = Field(
         description="The settings that say where Cloud Run is and what the API is told."
     )
-    specifications: dict[str, dict[str, Any]] = Field(
+    specifications: dict[str, str] = Field(
         default_factory=dict,
-        description="Specifications by environment that stand for those of releases/specifications.",
+        description="Specifications by environment, as YAML, that stand for those of releases/specifications.",
     )
 
     def environment(self, asked: str) -> Environment:
@@ -67,9 +71,15 @@ class Releases(dg.ConfigurableResource["Releases"]):
         return Environment(name)
 
     def specification(self, environment: Environment) -> ServiceSpecification:
-        """What Cloud Run shall serve there."""
+        """What Cloud Run shall serve there.
+
+        Raises:
+            PermanentError: INVALID_SETTINGS.
+        """
         given = self.specifications.get(environment.value)
-        return ServiceSpecification.model_validate(given) if given else specification_of(environment)
+        if given is None:
+            return specification_of(environment)
+        return parse_specification(given, f"the specification of {environment}")
 
     def settings(self, environment: Environment) -> Settings:
         """The settings of one environment, with no administrators' key in them."""

@@ -20,17 +20,24 @@ def test_an_emulator_is_asked_without_credentials() -> None:
         bigquery_emulator_host="http://127.0.0.1:9",
         kms_emulator_host="127.0.0.1:10",
         secret_manager_emulator_host="127.0.0.1:11",
+        run_emulator_host="127.0.0.1:12",
+        build_emulator_host="127.0.0.1:13",
+        monitoring_emulator_host="127.0.0.1:14",
         bigquery_location="EU",
     )
 
     bigquery = clients.bigquery_client(settings)
     kms = clients.kms_client(settings)
     secrets = clients.secret_manager_client(settings)
+    run = clients.run_clients(settings)
 
     assert (bigquery.project, bigquery.location) == ("acme-dev", "EU")
     assert bigquery._connection.API_BASE_URL == "http://127.0.0.1:9"  # noqa: SLF001
     assert kms.transport.host == "127.0.0.1:10"
     assert secrets.transport.host == "127.0.0.1:11"
+    assert [client.transport.host for client in run] == ["127.0.0.1:12", "127.0.0.1:12"]
+    assert clients.build_client(settings).transport.host == "127.0.0.1:13"
+    assert clients.monitoring_client(settings).transport.host == "127.0.0.1:14"
 
 
 def test_missing_credentials_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
