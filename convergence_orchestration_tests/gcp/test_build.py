@@ -26,20 +26,18 @@ def tree(tmp_path: Path) -> Path:
     return tiny_tree(tmp_path / "sources")
 
 
-def build_at(plane: ControlPlane, pause: Callable[[float], object]) -> CloudBuild:
-    return CloudBuild(
-        plane.builds,
-        plane.project,
-        "us-central1",
-        total_seconds=0.5,
-        pause=lambda seconds: [pause(seconds), None][1],
-    )
+def build_at(plane: ControlPlane, pause: Callable[[float], None]) -> CloudBuild:
+    return CloudBuild(plane.builds, plane.project, "us-central1", total_seconds=0.5, pause=pause)
 
 
 def building(plane: ControlPlane) -> CloudBuild:
     """A Cloud Build whose node builds while the caller waits."""
     builder = Builder(plane.store, plane.data_dir, plane.clock)
-    return build_at(plane, lambda _: builder.build_next())
+
+    def build(_seconds: float) -> None:
+        builder.build_next()
+
+    return build_at(plane, build)
 
 
 def wanted(source: str, **fields: object) -> Wanted:

@@ -7,12 +7,8 @@ from convergence_orchestration.audit.resources import RunTrails, audit_resources
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.gcp.resources import BigQueryConnection, settings_resources
 from convergence_orchestration.releases.assets import RELEASES, SERVICE_IMAGE, SERVICE_REVISION
-from convergence_orchestration.releases.jobs import (
-    deploy_service,
-    load_test_release,
-    release_jobs,
-    sign_release_item,
-)
+from convergence_orchestration.releases.by_hand.jobs import load_test_release, sign_release_item
+from convergence_orchestration.releases.jobs import deploy_service, release_jobs
 from convergence_orchestration.releases.model import EventKind, ReleaseId
 from convergence_orchestration.releases.resources import Releases, release_resources
 from convergence_orchestration.settings import Environment, Settings
@@ -64,7 +60,7 @@ def runs(run_cloud: RunCloud, works: Works, project: Settings) -> Iterator[Runs]
 
 
 def materialized(result: dg.ExecuteInProcessResult) -> dict[str, Mapping[str, object]]:
-    found = {}
+    found: dict[str, Mapping[str, object]] = {}
     for event in result.get_asset_materialization_events():
         one = event.step_materialization_data.materialization
         assert one.partition == "development/v1"

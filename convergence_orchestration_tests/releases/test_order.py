@@ -13,7 +13,7 @@ IMAGE = "registry/api@sha256:" + "a" * 64
 
 def parsed(**fields: object) -> Order:
     asked = {"release": "v1", "environment": "staging", "service": "api", "source": "", "image": IMAGE}
-    rest = {"description": "", "overrides": {}, "actor": "ana", "run_id": None}
+    rest: dict[str, object] = {"description": "", "overrides": {}, "actor": "ana", "run_id": None}
     return parse_order(**{**asked, **rest, **fields})  # type: ignore[arg-type]
 
 

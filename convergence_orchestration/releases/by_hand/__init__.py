@@ -1,0 +1,1 @@
+"""What people do to releases by hand: signatures and load tests."""
