@@ -1,6 +1,7 @@
 """Cloud Run with node and front door as their real processes, one small image, and a site to release to."""
 
 import itertools
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -158,6 +159,12 @@ class Works:
     @property
     def service(self) -> str:
         return self.site.service
+
+    def own_source(self, directory: Path) -> str:
+        """Sources in `directory` whose image no other test has tried."""
+        tree = shutil.copytree(self.cloud.tree, directory / "tree")
+        (tree / "small" / "own.py").write_text(f"SERVICE = {self.service!r}\n")
+        return f"file://{tree}"
 
     def order(self, release: str = "v1", **fields: object) -> Order:
         known = {"source": self.cloud.source, "actor": "ana", **fields}

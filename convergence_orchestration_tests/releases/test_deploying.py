@@ -1,5 +1,6 @@
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,16 @@ import yaml
 from convergence_orchestration.errors import ConvergenceError, ErrorCode, PermanentError, TransientError
 from convergence_orchestration.gcp.build import CloudBuild
 from convergence_orchestration.gcp.run import CloudRun
-from convergence_orchestration.releases.model import EventKind, Percent, RevisionName, shares_of
+from convergence_orchestration.releases.model import (
+    EventKind,
+    Percent,
+    RevisionName,
+    ServiceState,
+    TrafficTarget,
+    shares_of,
+)
+from convergence_orchestration.releases.revisions import change_traffic
+from convergence_orchestration.releases.template import traffic_targets
 from convergence_orchestration_tests.releases.cloud import Works
 
 UNKNOWN_IMAGE = f"us-central1-docker.pkg.dev/platform/images/api@sha256:{'0' * 64}"
@@ -161,3 +171,39 @@ def test_a_name_stands_for_one_release(works: Works) -> None:
     with pytest.raises(ConvergenceError, match="Choose another name: release v1 was started with") as caught:
         works.deployment("v1", source="file:///elsewhere").begin()
     assert caught.value.code is ErrorCode.ALREADY_EXISTS
+
+
+def test_releases_that_are_deployed_at_once_do_not_lose_each_others_tags(works: Works) -> None:
+    first = works.deploy("v1")
+    with ThreadPoolExecutor(2) as threads:
+        others = list(threads.map(works.deploy, ("v2", "v3")))
+
+    state = works.site.read()
+    assert state is not None
+    assert state.serves({RevisionName(first): Percent(100)})
+    assert set(tags(works).values()) == {first, *others}
+
+
+def test_a_change_that_somebody_else_overtakes_is_decided_anew_but_not_for_ever(works: Works) -> None:
+    first = works.deploy("v1")
+    site = works.site
+    looks: list[str] = []
+
+    def racing(times: int) -> Callable[[ServiceState | None], tuple[TrafficTarget, ...]]:
+        def wanted(state: ServiceState | None) -> tuple[TrafficTarget, ...]:
+            assert state is not None
+            looks.append(state.etag)
+            if len(looks) <= times:  # somebody else is quicker
+                mine = TrafficTarget(RevisionName(first), Percent(100))
+                tagged = TrafficTarget(RevisionName(first), Percent(0), f"theirs-{len(looks)}")
+                site.run.change_traffic(works.service, traffic_targets((mine, tagged)), state.etag)
+            return (TrafficTarget(RevisionName(first), Percent(100), "ours"),)
+
+        return wanted
+
+    assert change_traffic(site, racing(1))
+    assert len(looks) == 2
+    site.run.wait_until_settled(works.service, 30)
+    assert tags(works) == {"ours": first}
+    with pytest.raises(TransientError, match="when nobody else changes"):
+        change_traffic(site, racing(100))

@@ -1,4 +1,3 @@
-import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,9 +21,10 @@ def wanting(works: Works, *items: Item) -> Works:
     return replace(works, site=replace(works.site, specification=specification))
 
 
-def test_a_release_passes_when_each_of_the_six_items_is_met(works: Works) -> None:
-    works.deploy("v1")  # in staging, as it were; production is the same service here
-    image = works.deployment("v1").image().reference
+def test_a_release_passes_when_each_of_the_six_items_is_met(works: Works, tmp_path: Path) -> None:
+    source = works.own_source(tmp_path)
+    works.deploy("v1", source=source)  # in staging, as it were; production is the same service here
+    image = works.deployment("v1", source=source).image().reference
     strict = wanting(works, *Item)
     asked = {"source": "", "image": image}
     strict.backup_at = None
@@ -59,10 +59,8 @@ def test_a_release_passes_when_each_of_the_six_items_is_met(works: Works) -> Non
 
 
 def test_items_about_the_image_are_asked_for_when_it_is_built(works: Works, tmp_path: Path) -> None:
-    tree = shutil.copytree(works.cloud.tree, tmp_path / "tree")
-    (tree / "small" / "other.py").write_text("")  # an image that no other test has tried
     strict = wanting(works, Item.LOAD_TEST)
-    one = strict.deployment("v1", source=f"file://{tree}")
+    one = strict.deployment("v1", source=works.own_source(tmp_path))
     assert one.begin() == ()
     with pytest.raises(PermanentError, match="load_test: This image was not load-tested"):
         one.image()
