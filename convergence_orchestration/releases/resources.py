@@ -110,11 +110,12 @@ def release_resources(
             variables={name: str(value) for name, value in values.items() if value is not None},
         ),
         "last_backup": dg.ResourceDefinition.hardcoded_resource(
-            last_backup or _no_backup, description="When the last complete backup was taken."
+            last_backup or _last_backup, description="When the last complete backup was taken."
         ),
     }
 
 
-def _no_backup(_bigquery: "BigQuery", _now: datetime) -> None:
-    """Nobody takes backups."""
-    return
+def _last_backup(bigquery: "BigQuery", now: datetime) -> datetime | None:
+    from convergence_orchestration.warehouse.backups.listing import last_backup  # noqa: PLC0415 see gcp/clients.py
+
+    return last_backup(bigquery, now)

@@ -1,10 +1,12 @@
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
 
 from convergence_orchestration.audit.resources import RunTrails, audit_resources
 from convergence_orchestration.errors import ErrorCode, PermanentError
+from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.resources import BigQueryConnection, settings_resources
 from convergence_orchestration.releases.assets import RELEASES, SERVICE_IMAGE, SERVICE_REVISION
 from convergence_orchestration.releases.by_hand.jobs import load_test_release, sign_release_item
@@ -142,7 +144,9 @@ def test_an_environment_has_its_own_settings_and_specification(project: Settings
     with pytest.raises(PermanentError, match="Name an environment") as caught:
         releases.environment("moon")
     assert caught.value.code is ErrorCode.INVALID_ARGUMENT
-    assert (
-        release_resources(project)["last_backup"].resource_fn(dg.build_init_resource_context())(None, None)
-        is None
-    )
+
+
+def test_the_last_backup_is_that_of_the_warehouse(project: Settings, bigquery: BigQuery) -> None:
+    resource = release_resources(project)["last_backup"]
+    last_backup = resource.resource_fn(dg.build_init_resource_context())
+    assert last_backup(bigquery, datetime.now(UTC)) is None
