@@ -96,10 +96,13 @@ def _platform(
 
 def _until_healthy(running: "Running") -> str:
     from convergence_orchestration.cli.progress import shown  # noqa: PLC0415 with Rich
+    from convergence_orchestration.local_platform.ports import Ports  # noqa: PLC0415
 
     with shown(console(stderr=True)) as display:
         platform = running.wait_until_healthy(display)
-    return f"{len(platform.services)} services on ports {platform.base_port} to {platform.base_port + 5}"
+    return (
+        f"{len(platform.services)} services on ports {platform.base_port} to {Ports(platform.base_port).last}"
+    )
 
 
 def _tell_story(directory: "DataDirectory", diary: Diary) -> None:

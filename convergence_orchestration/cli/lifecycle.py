@@ -149,6 +149,10 @@ def _print_health(health: "PlatformHealth") -> None:
     for name, service in health.services.items():
         word = Text("healthy", "green") if service.healthy else Text("not healthy", "red")
         table.add_row(name, word, str(service.pid or ""), str(service.restarts), Text(service.detail))
+    for instance in health.instances:
+        table.add_row(
+            f"  {instance.revision}", instance.state, str(instance.pid), "", f"port {instance.port}"
+        )
     table_console = console()
     table_console.print(table)
     table_console.print(

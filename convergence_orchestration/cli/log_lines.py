@@ -1,6 +1,7 @@
 """`convergence logs`: the services' log files, their ends and what is added.
 
-What belongs here: choosing and printing lines. The files are `local_platform/log_files.py`'s business.
+What belongs here: choosing and printing lines. The files are `local_platform/log_files.py`'s business, those of the API's
+instances the local Cloud Run's.
 """
 
 import time
@@ -17,13 +18,16 @@ if TYPE_CHECKING:
     from convergence_orchestration.local_platform.directory import DataDirectory
 
 _LOOK_SECONDS = 0.25
+_API = "api"
+"""How it was deployed at the start, and its instances."""
 
 
 def logs(
     service: Annotated[
         str | None,
         typer.Argument(
-            help="api, webserver, daemon, code_server, bigquery, local_gcp or supervisor; all if left out."
+            help="api, webserver, daemon, code_server, bigquery, local_gcp, node, front_door, supervisor, or a revision of "
+            "the API; all if left out."
         ),
     ] = None,
     *,
@@ -48,9 +52,14 @@ def logs(
 
 
 def _paths(directory: "DataDirectory", service: str | None) -> "dict[str, Path]":
-    there = {path.stem: path for path in sorted(directory.logs.glob("*.log"))}
+    from convergence_orchestration.local_platform.cloud_run import instance_logs  # noqa: PLC0415
+
+    of_revisions = instance_logs(directory)
+    there = {path.stem: path for path in sorted(directory.logs.glob("*.log"))} | of_revisions
     if service is None and there:
         return there
+    if service == _API and of_revisions:
+        return {name: there[name] for name in (_API, *of_revisions) if name in there}
     if service in there:
         return {service: there[service]}
     known = f"there are logs of {', '.join(there)}" if there else "there are no logs yet"

@@ -28,6 +28,8 @@ from convergence_orchestration.local_platform.services import Addresses
 
 TITLES = {
     ServiceName.LOCAL_GCP: "local Google Cloud",
+    ServiceName.NODE: "Cloud Run's node",
+    ServiceName.FRONT_DOOR: "Cloud Run's front door",
     ServiceName.BIGQUERY: "BigQuery",
     ServiceName.CODE_SERVER: "Dagster code server",
     ServiceName.WEBSERVER: "Dagster web server",

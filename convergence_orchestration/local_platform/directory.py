@@ -48,7 +48,7 @@ class DataDirectory:
 
     @property
     def local_gcp(self) -> Path:
-        """State of KMS and Secret Manager."""
+        """State of Google Cloud but BigQuery; images, instances and the front door's files too."""
         return self.path / "local_gcp"
 
     @property

@@ -1,7 +1,7 @@
 """The environment that the platform's processes get: the settings, once more as variables, and where the emulators are.
 
 What belongs here: which process is told what. Children work in the data directory, where no `.env` is, so what was read from
-`.env` is handed to them; the administrators' key goes to the API alone.
+`.env` is handed to them; the administrators' key goes to the API alone, and to the node, which runs the API's instances.
 """
 
 import os
@@ -78,6 +78,25 @@ def platform_environment(
 def without_admin_key(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process that must not know the administrators' key."""
     return {name: value for name, value in environment.items() if name != ADMIN_KEY_VARIABLE}
+
+
+def instance_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the node, from which instances get what `passed_on` names; with the administrators' key.
+
+    An instance listens on loopback, wherever the front door listens, and believes the front door who a caller is.
+    """
+    proxies = environment.get("TRUSTED_PROXIES", "")
+    return {
+        **environment,
+        "API_HOST": LOOPBACK,
+        "TRUSTED_PROXIES": ",".join(filter(None, (proxies, LOOPBACK))),
+    }
+
+
+def passed_on(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables that an instance gets from the node: the settings, and the mark by which its process is found."""
+    ours = {name.upper() for name in Settings.model_fields} - {"API_PORT"}
+    return tuple(sorted(name for name in environment if name in ours or name == PLATFORM_ID_VARIABLE))
 
 
 def _addresses(ports: Ports, api_host: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 import httpx
 
-from convergence_orchestration.local_platform import processes, record
+from convergence_orchestration.local_platform import cloud_run, processes, record
 from convergence_orchestration.local_platform.directory import SUPERVISOR_LOG, DataDirectory
 from convergence_orchestration.local_platform.model import PlatformRecord, ServiceName, ServiceRecord
 from convergence_orchestration.local_platform.ports import Ports
@@ -41,6 +41,7 @@ class PlatformHealth:
     data_dir: str
     healthy: bool
     services: dict[str, ServiceHealth]
+    instances: tuple[cloud_run.RunningInstance, ...] = ()
 
     @property
     def is_down(self) -> bool:
@@ -72,6 +73,7 @@ def _health(
         data_dir=str(directory.path),
         healthy=bool(services) and all(service.healthy for service in services.values()),
         services=services,
+        instances=cloud_run.instances(directory) if services else (),
     )
 
 

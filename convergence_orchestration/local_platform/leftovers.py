@@ -9,9 +9,13 @@ from convergence_orchestration.local_platform import processes
 from convergence_orchestration.local_platform.directory import DataDirectory
 from convergence_orchestration.local_platform.model import PlatformRecord
 
+_LOOKS = 2  # the node, or the front door, may just have started another process when it was told to end
+
 
 def end(directory: DataDirectory, platform: PlatformRecord, grace: float) -> int:
     """End whatever is left, by SIGKILL what outlives `grace` seconds of SIGTERM; how many processes there were."""
-    ended = processes.end(processes.members(platform), grace)
+    ended = 0
+    for _ in range(_LOOKS):
+        ended += processes.end(processes.members(platform), grace)
     of_runs = stopping.stop(directory.dagster_home, grace)
     return ended + of_runs.ended + of_runs.killed

@@ -11,6 +11,8 @@ class ServiceName(StrEnum):
     """A service or a step of the start; the value names its log file and its entry in `convergence status --json`."""
 
     LOCAL_GCP = "local_gcp"
+    NODE = "node"
+    FRONT_DOOR = "front_door"
     BIGQUERY = "bigquery"
     ADMIN_KEY = "admin_key"
     CODE_SERVER = "code_server"

@@ -15,6 +15,8 @@ from convergence_orchestration.errors import ErrorCode, PermanentError
 
 LOOPBACK = "127.0.0.1"
 _HIGHEST = 65535
+_BEHIND = 9
+"""How many ports behind the base port are taken too."""
 _ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 compared with, not bound
 
 
@@ -25,12 +27,17 @@ class Ports:
     base: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.base <= _HIGHEST - 5:
+        if not 1 <= self.base <= _HIGHEST - _BEHIND:
             raise PermanentError(
                 ErrorCode.INVALID_SETTINGS,
-                f"Choose a base port between 1 and {_HIGHEST - 5}: six ports from it on are needed, "
+                f"Choose a base port between 1 and {_HIGHEST - _BEHIND}: {_BEHIND + 1} ports from it on are needed, "
                 f"and {self.base} leaves no room (--base-port, or API_PORT).",
             )
+
+    @property
+    def last(self) -> int:
+        """The highest of them."""
+        return self.base + _BEHIND
 
     @property
     def api(self) -> int:
@@ -49,18 +56,38 @@ class Ports:
 
     @property
     def local_gcp_grpc(self) -> int:
-        """KMS and Secret Manager over gRPC."""
+        """Google Cloud but BigQuery, over gRPC."""
         return self.base + 3
 
     @property
     def local_gcp_rest(self) -> int:
-        """KMS and Secret Manager over REST."""
+        """The same over REST."""
         return self.base + 4
 
     @property
     def code_server(self) -> int:
         """Dagster's code server."""
         return self.base + 5
+
+    @property
+    def front_door_https(self) -> int:
+        """Cloud Run's services with TLS, by their hosts."""
+        return self.base + 6
+
+    @property
+    def node(self) -> int:
+        """The node's health."""
+        return self.base + 7
+
+    @property
+    def front_door_admin(self) -> int:
+        """Envoy's administration."""
+        return self.base + 8
+
+    @property
+    def front_door_http(self) -> int:
+        """Cloud Run's services without TLS."""
+        return self.base + 9
 
     def named(self) -> dict[str, int]:
         """Each port with what it is for, in words."""
@@ -71,6 +98,10 @@ class Ports:
             "local Google Cloud (gRPC)": self.local_gcp_grpc,
             "local Google Cloud (REST)": self.local_gcp_rest,
             "Dagster's code server": self.code_server,
+            "the front door (HTTPS)": self.front_door_https,
+            "the node's health": self.node,
+            "the front door's administration": self.front_door_admin,
+            "the front door (HTTP)": self.front_door_http,
         }
 
 
@@ -93,14 +124,12 @@ def require_free(ports: Ports, api_host: str) -> None:
     ]
     if not sentences:
         return
-    advice = (
-        "Stop what holds it, or choose other ports: convergence up --base-port N (N to N+5 must be free)."
-    )
+    advice = f"Stop what holds it, or choose other ports: convergence up --base-port N (N to N+{_BEHIND} must be free)."
     raise PermanentError(ErrorCode.FAILED_PRECONDITION, "\n".join([*sentences, advice]))
 
 
 def free_base_port(candidates: range = range(18000, 60000, 10)) -> int:
-    """The first base port of `candidates` whose six ports are all free.
+    """The first base port of `candidates` whose ports are all free.
 
     Raises:
         PermanentError: FAILED_PRECONDITION if there is none.
@@ -109,7 +138,8 @@ def free_base_port(candidates: range = range(18000, 60000, 10)) -> int:
         if not any(_trouble(LOOPBACK, port) for port in Ports(base).named().values()):
             return base
     raise PermanentError(
-        ErrorCode.FAILED_PRECONDITION, "Stop some programs first: no six free ports in a row are left."
+        ErrorCode.FAILED_PRECONDITION,
+        f"Stop some programs first: no {_BEHIND + 1} free ports in a row are left.",
     )
 
 

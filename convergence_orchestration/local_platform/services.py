@@ -8,13 +8,18 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 
 import httpx
 
-from convergence_orchestration.local_platform import lost_runs, probes
+from convergence_orchestration.local_platform import cloud_run, lost_runs, probes
 from convergence_orchestration.local_platform.dagster_home import LOCATION_NAME
 from convergence_orchestration.local_platform.directory import DataDirectory
-from convergence_orchestration.local_platform.environment import without_admin_key
+from convergence_orchestration.local_platform.environment import (
+    instance_environment,
+    passed_on,
+    without_admin_key,
+)
 from convergence_orchestration.local_platform.model import ServiceName
 from convergence_orchestration.local_platform.ports import LOOPBACK, Ports, reachable
 from convergence_orchestration.local_platform.probes import Probe
@@ -34,6 +39,9 @@ class Service:
         asked_after: what must be healthy before its own probe is worth asking.
         stops_last: it is stopped when those that use it have ended.
         once_healthy: called after each start when it is healthy, with when that was started (seconds since the epoch).
+        once_ended: called when it was stopped for good, in a thread, with the seconds that it may take: it ends what
+            outlives the process.
+        sessions: of the processes that belong to it and are not in its own session.
     """
 
     name: ServiceName
@@ -46,6 +54,8 @@ class Service:
     once_healthy: Callable[[httpx.AsyncClient, float], Awaitable[None]] | None = field(
         default=None, repr=False
     )
+    once_ended: Callable[[float], None] | None = field(default=None, repr=False)
+    sessions: Callable[[], frozenset[int]] = field(default=frozenset, repr=False)
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,8 @@ def service_probes(
         ServiceName.LOCAL_GCP: probes.both(
             probes.grpc_probe(ports.local_gcp_grpc), probes.http_probe(f"{addresses.local_gcp_rest}/healthz")
         ),
+        ServiceName.NODE: probes.http_probe(f"http://{LOOPBACK}:{ports.node}/healthz"),
+        ServiceName.FRONT_DOOR: probes.http_probe(f"http://{LOOPBACK}:{ports.front_door_admin}/ready"),
         ServiceName.BIGQUERY: probes.bigquery_probe(addresses.bigquery, project),
         ServiceName.CODE_SERVER: probes.grpc_probe(ports.code_server, "DagsterApi"),
         ServiceName.WEBSERVER: probes.code_location_probe(addresses.webserver),
@@ -104,6 +116,7 @@ def platform_services(
     """
     asked = service_probes(ports, addresses, project)
     public = without_admin_key(environment)
+    of_instances = instance_environment(environment)
     workspace = ("-w", str(directory.workspace_file))
     faults = ("--faults", str(directory.faults_file))
     settle = partial(
@@ -116,11 +129,36 @@ def platform_services(
             _python(
                 *("convergence_orchestration.local_gcp.server", "--data-dir", str(directory.local_gcp)),
                 *("--grpc-port", str(ports.local_gcp_grpc), "--rest-port", str(ports.local_gcp_rest)),
+                *("--front-door-port", str(ports.front_door_https)),
                 *faults,
             ),
             public,
             asked[ServiceName.LOCAL_GCP],
             stops_last=True,
+        ),
+        Service(
+            ServiceName.NODE,
+            _python(
+                *("convergence_orchestration.local_gcp.node", "--data-dir", str(directory.local_gcp)),
+                *("--health-port", str(ports.node)),
+                *chain.from_iterable(("--pass-env", name) for name in passed_on(of_instances)),
+            ),
+            of_instances,
+            asked[ServiceName.NODE],
+            needs=frozenset({ServiceName.LOCAL_GCP}),
+            once_ended=partial(cloud_run.end_instances, directory),
+        ),
+        Service(
+            ServiceName.FRONT_DOOR,
+            _python(
+                *("convergence_orchestration.local_gcp.front_door", "--data-dir", str(directory.local_gcp)),
+                *("--http-port", str(ports.front_door_http), "--https-port", str(ports.front_door_https)),
+                *("--admin-port", str(ports.front_door_admin)),
+            ),
+            public,
+            asked[ServiceName.FRONT_DOOR],
+            stops_last=True,
+            sessions=partial(cloud_run.envoy_sessions, directory),
         ),
         Service(
             ServiceName.BIGQUERY,

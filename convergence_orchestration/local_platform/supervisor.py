@@ -227,6 +227,7 @@ class Supervisor:
         await asyncio.to_thread(stopping.stop, self._directory.dagster_home, grace)
         # whatever else lost its parent
         sessions = {child.pid for name, child in self._children.items() if name in kept}
+        sessions.update(*(service.sessions() for service in self._services if service.name in kept))
         left = [
             process
             for process in processes.members(self._record)
@@ -246,6 +247,9 @@ class Supervisor:
             _log.warning("Service does not stop and is killed.", service=service.name)
             child.signal_group(signal.SIGKILL)
             await child.ended()
+        if service.once_ended is not None:
+            grace = 0 if self._hurry.is_set() else self._patience.grace
+            await asyncio.to_thread(service.once_ended, grace)
         if self._record.services[service.name].state not in {ServiceState.FAILED, ServiceState.DONE}:
             self._change(service, state=ServiceState.STOPPED, identity=None)
 

@@ -19,7 +19,7 @@ from convergence_orchestration.gcp.clients import bigquery_client
 from convergence_orchestration.settings import Settings, load_settings
 
 CONVERGENCE = Path(sys.executable).with_name("convergence")
-PORTS = 6
+PORTS = 10
 PATIENCE = 180
 """Seconds; far above what anything here takes, so that a loaded machine fails no test."""
 

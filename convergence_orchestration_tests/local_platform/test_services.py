@@ -18,7 +18,14 @@ def services(request: pytest.FixtureRequest, tmp_path: Path) -> dict[ServiceName
         ports,
         Addresses.of(ports, "127.0.0.1"),
         "a-project",
-        {"ADMIN_API_KEY": SECRET, "PATH": "/bin"},
+        {
+            "ADMIN_API_KEY": SECRET,
+            "PATH": "/bin",
+            "API_HOST": "0.0.0.0",  # noqa: S104 it is what is tested
+            "API_PORT": "9000",
+            "TRUSTED_PROXIES": "10.0.0.0/8",
+            "CONVERGENCE_PLATFORM_ID": "the-id",
+        },
         is_first_start=request.param,
     )
     return {service.name: service for service in table}
@@ -35,12 +42,12 @@ def test_every_service_has_a_command_and_what_it_needs_comes_before_it(
         before.add(name)
 
 
-def test_the_administrators_key_is_in_the_apis_environment_alone(
+def test_the_administrators_key_is_in_the_environment_of_the_api_and_of_its_node_alone(
     services: dict[ServiceName, Service],
 ) -> None:
     knowing = {name for name, service in services.items() if SECRET in service.environment.values()}
 
-    assert knowing == {ServiceName.API}
+    assert knowing == {ServiceName.API, ServiceName.NODE}
     assert not any(SECRET in word for service in services.values() for word in service.command)
 
 
@@ -55,13 +62,31 @@ def test_both_emulators_read_the_one_faults_file(
     faults = ("--faults", str(tmp_path / "a directory" / "faults.yaml"))
 
     assert services[ServiceName.LOCAL_GCP].command[-2:] == faults
+    assert services[ServiceName.LOCAL_GCP].command[-4:-2] == ("--front-door-port", "9006")
     assert services[ServiceName.BIGQUERY].command[-2:] == faults
 
 
 def test_the_emulators_outlive_those_that_use_them(services: dict[ServiceName, Service]) -> None:
     last = {name for name, service in services.items() if service.stops_last}
 
-    assert last == {ServiceName.LOCAL_GCP, ServiceName.BIGQUERY, ServiceName.WEBSERVER}
+    assert last == {
+        ServiceName.LOCAL_GCP,
+        ServiceName.FRONT_DOOR,
+        ServiceName.BIGQUERY,
+        ServiceName.WEBSERVER,
+    }
+
+
+def test_the_node_passes_on_settings_and_the_platforms_mark_alone(
+    services: dict[ServiceName, Service],
+) -> None:
+    node = services[ServiceName.NODE]
+    words = iter(node.command)
+    named = {next(words) for word in words if word == "--pass-env"}
+
+    assert named == {"ADMIN_API_KEY", "API_HOST", "TRUSTED_PROXIES", "CONVERGENCE_PLATFORM_ID"}
+    assert node.environment["API_HOST"] == "127.0.0.1"
+    assert node.environment["TRUSTED_PROXIES"] == "10.0.0.0/8,127.0.0.1"
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,7 @@ def test_a_directory_that_was_never_used_is_down(tmp_path: Path) -> None:
         "data_dir": str(tmp_path / "nowhere"),
         "healthy": False,
         "services": {},
+        "instances": (),
     }
 
 
