@@ -27,7 +27,7 @@ BasePort = Annotated[
     typer.Option(
         "--base-port",
         min=1,
-        help="Port of the API; the nine behind it are for Dagster (2), BigQuery and local Google Cloud (6). "
+        help="Port of the API; the eight behind it are for Dagster (2), BigQuery and local Google Cloud (5). "
         "[default: as last time, else API_PORT]",
         show_default=False,
     ),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from convergence_orchestration.errors import ConvergenceError
 from convergence_orchestration.local_platform import lifeline, record
+from convergence_orchestration.local_platform.deploying import is_deployed
 from convergence_orchestration.local_platform.directory import DataDirectory
 from convergence_orchestration.local_platform.model import PlatformState
 from convergence_orchestration.local_platform.ports import Ports
@@ -21,7 +22,7 @@ from convergence_orchestration.local_platform.processes import identity_of
 from convergence_orchestration.local_platform.services import Addresses, platform_services
 from convergence_orchestration.local_platform.supervisor import Supervisor
 from convergence_orchestration.logs import configure
-from convergence_orchestration.settings import load_settings
+from convergence_orchestration.settings import Settings, load_settings
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -33,15 +34,13 @@ def main(argv: list[str] | None = None) -> None:
         settings = load_settings()
         configure(settings)
         logging.getLogger("httpx").setLevel(logging.WARNING)  # one line for each probe says nothing
-        state = asyncio.run(
-            _run(DataDirectory.at(arguments.data_dir), settings.gcp_project_id, arguments.first_start)
-        )
+        state = asyncio.run(_run(DataDirectory.at(arguments.data_dir), settings, arguments.first_start))
     except ConvergenceError as error:
         sys.exit(error.message)
     sys.exit(1 if state is PlatformState.FAILED else 0)
 
 
-async def _run(directory: DataDirectory, project: str, is_first_start: bool) -> PlatformState:  # noqa: FBT001
+async def _run(directory: DataDirectory, settings: Settings, is_first_start: bool) -> PlatformState:  # noqa: FBT001
     platform = record.read(directory)
     assert platform is not None  # noqa: S101 the starter wrote it before it started us
     ports = Ports(platform.base_port)
@@ -49,9 +48,11 @@ async def _run(directory: DataDirectory, project: str, is_first_start: bool) -> 
         directory,
         ports,
         Addresses.of(ports, platform.api_host),
-        project,
+        settings.gcp_project_id,
         os.environ,
         is_first_start=is_first_start,
+        is_deployed=is_deployed(directory, settings),
+        release=f"local-{platform.platform_id[:8]}",
     )
     supervisor = Supervisor(services, directory, replace(platform, supervisor=identity_of(os.getpid())))
     loop = asyncio.get_running_loop()

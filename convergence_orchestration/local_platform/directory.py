@@ -52,6 +52,11 @@ class DataDirectory:
         return self.path / "local_gcp"
 
     @property
+    def authority_file(self) -> Path:
+        """Who signed the certificates of Cloud Run's addresses here."""
+        return self.local_gcp / "ca" / "ca.pem"
+
+    @property
     def bigquery(self) -> Path:
         """State of BigQuery."""
         return self.path / "bigquery"

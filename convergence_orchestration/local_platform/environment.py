@@ -60,6 +60,7 @@ def platform_environment(
     ours = {
         **{name: _as_text(value) for name, value in given.items() if value is not None},
         **_addresses(ports, listening_host(settings)),
+        "run_authority_file": str(directory.authority_file),
     }
     if settings.google_application_credentials:
         ours["google_application_credentials"] = str(Path(settings.google_application_credentials).absolute())
@@ -108,6 +109,9 @@ def _addresses(ports: Ports, api_host: str) -> dict[str, str]:
         "bigquery_emulator_host": f"http://{LOOPBACK}:{ports.bigquery}",
         "kms_emulator_host": local_gcp,
         "secret_manager_emulator_host": local_gcp,
+        "run_emulator_host": local_gcp,
+        "build_emulator_host": local_gcp,
+        "monitoring_emulator_host": local_gcp,
     }
 
 

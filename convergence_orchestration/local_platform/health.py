@@ -5,7 +5,9 @@ What belongs here: `convergence status`.
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import httpx
 
@@ -58,11 +60,15 @@ def look(directory: DataDirectory) -> PlatformHealth:
     platform = record.read(directory)
     if platform is None or not processes.members(platform):
         return _health(directory, platform, {})
-    return _health(directory, platform, asyncio.run(_ask_all(platform)))
+    instances = cloud_run.instances(directory)
+    return _health(directory, platform, asyncio.run(_ask_all(platform, instances)), instances)
 
 
 def _health(
-    directory: DataDirectory, platform: PlatformRecord | None, services: dict[str, ServiceHealth]
+    directory: DataDirectory,
+    platform: PlatformRecord | None,
+    services: dict[str, ServiceHealth],
+    instances: tuple[cloud_run.RunningInstance, ...] = (),
 ) -> PlatformHealth:
     addresses = Addresses.of(Ports(platform.base_port), platform.api_host) if platform else None
     return PlatformHealth(
@@ -73,16 +79,22 @@ def _health(
         data_dir=str(directory.path),
         healthy=bool(services) and all(service.healthy for service in services.values()),
         services=services,
-        instances=cloud_run.instances(directory) if services else (),
+        instances=instances,
     )
 
 
-async def _ask_all(platform: PlatformRecord) -> dict[str, ServiceHealth]:
+async def _ask_all(
+    platform: PlatformRecord, instances: tuple[cloud_run.RunningInstance, ...]
+) -> dict[str, ServiceHealth]:
     ports = Ports(platform.base_port)
     addresses = Addresses.of(ports, platform.api_host)
     asked = service_probes(ports, addresses, platform.variables["gcp_project_id"], time.time)
     async with httpx.AsyncClient(trust_env=False) as client:
-        found = await asyncio.gather(*(_ask(platform, name, probe, client) for name, probe in asked.items()))
+        api = asked.pop(ServiceName.API)
+        found = await asyncio.gather(
+            *(_ask(platform, name, probe, client) for name, probe in asked.items()),
+            _ask_api(platform, api, client, next((one.pid for one in instances), None)),
+        )
     return {SUPERVISOR_LOG: _supervisor(platform), **dict(found)}
 
 
@@ -90,18 +102,34 @@ async def _ask(
     platform: PlatformRecord, name: ServiceName, probe: Probe, client: httpx.AsyncClient
 ) -> tuple[str, ServiceHealth]:
     known = platform.services.get(name, ServiceRecord())
-    trouble = ""
     if known.identity is None or processes.alive(known.identity) is None:
         trouble = known.detail or "its process is not there"
     else:
-        try:
-            await asyncio.wait_for(probe(client, known.identity.created), _ANSWER_SECONDS)
-        except NotReady as reason:
-            trouble = str(reason)
-        except TimeoutError:
-            trouble = f"no answer within {_ANSWER_SECONDS:g} s"
+        trouble = await _trouble(probe(client, known.identity.created))
     pid = known.identity.pid if known.identity else None
     return name.value, ServiceHealth(not trouble, known.state.value, pid, known.restarts, trouble)
+
+
+async def _ask_api(
+    platform: PlatformRecord, probe: Probe, client: httpx.AsyncClient, pid: int | None
+) -> tuple[str, ServiceHealth]:
+    """The API has no process of the supervisor: its instances are the node's, and the front door is asked for it."""
+    known = platform.services.get(ServiceName.API, ServiceRecord())
+    trouble = await _trouble(probe(client, 0))
+    return ServiceName.API.value, ServiceHealth(
+        not trouble, known.state.value, pid, known.restarts, trouble and (known.detail or trouble)
+    )
+
+
+async def _trouble(asking: Coroutine[Any, Any, None]) -> str:
+    """Why it is not ready, empty if it is."""
+    try:
+        await asyncio.wait_for(asking, _ANSWER_SECONDS)
+    except NotReady as reason:
+        return str(reason)
+    except TimeoutError:
+        return f"no answer within {_ANSWER_SECONDS:g} s"
+    return ""
 
 
 def _supervisor(platform: PlatformRecord) -> ServiceHealth:

@@ -15,7 +15,7 @@ from convergence_orchestration.errors import ErrorCode, PermanentError
 
 LOOPBACK = "127.0.0.1"
 _HIGHEST = 65535
-_BEHIND = 9
+_BEHIND = 8
 """How many ports behind the base port are taken too."""
 _ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 compared with, not bound
 
@@ -41,7 +41,7 @@ class Ports:
 
     @property
     def api(self) -> int:
-        """The API."""
+        """The API: the front door of Cloud Run, without TLS."""
         return self.base
 
     @property
@@ -84,11 +84,6 @@ class Ports:
         """Envoy's administration."""
         return self.base + 8
 
-    @property
-    def front_door_http(self) -> int:
-        """Cloud Run's services without TLS."""
-        return self.base + 9
-
     def named(self) -> dict[str, int]:
         """Each port with what it is for, in words."""
         return {
@@ -101,7 +96,6 @@ class Ports:
             "the front door (HTTPS)": self.front_door_https,
             "the node's health": self.node,
             "the front door's administration": self.front_door_admin,
-            "the front door (HTTP)": self.front_door_http,
         }
 
 
@@ -116,7 +110,7 @@ def require_free(ports: Ports, api_host: str) -> None:
     Raises:
         PermanentError: FAILED_PRECONDITION with a sentence for each busy port: whose it is to be, who holds it.
     """
-    hosts = {ports.api: api_host}
+    hosts = {ports.api: api_host, ports.front_door_https: api_host}
     sentences = [
         f"Port {port} for {purpose} {trouble}."
         for purpose, port in ports.named().items()

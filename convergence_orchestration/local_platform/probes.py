@@ -54,6 +54,11 @@ def api_probe(url: str) -> Probe:
     return ask
 
 
+def served_api_probe(url: str) -> Probe:
+    """Ready when the API lives behind the front door, and says that it is ready."""
+    return both(http_probe(f"{url}/health/live"), api_probe(url))
+
+
 def bigquery_probe(url: str, project: str) -> Probe:
     """Ready when the project's datasets can be listed. One patient request, sent once somebody listens."""
 

@@ -29,12 +29,13 @@ _DEFINITIONS = "convergence_orchestration.definitions"
 
 @dataclass(frozen=True)
 class Service:
-    """One process of the platform, or with `probe` None a step that has succeeded when its process exits with 0.
+    """One process of the platform, or a step of its start.
 
     Attributes:
         command: program and arguments; never a secret, for anyone may read them.
         environment: all of its variables.
-        probe: asks whether it can do its work.
+        probe: asks whether it can do its work; None: it can.
+        is_step: it is done when its process has exited with 0, and its probe has succeeded after that.
         needs: what must be healthy, or done, before it is started.
         asked_after: what must be healthy before its own probe is worth asking.
         stops_last: it is stopped when those that use it have ended.
@@ -48,6 +49,7 @@ class Service:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     probe: Probe | None
+    is_step: bool = False
     needs: frozenset[ServiceName] = frozenset()
     asked_after: frozenset[ServiceName] = frozenset()
     stops_last: bool = False
@@ -95,11 +97,11 @@ def service_probes(
         ServiceName.CODE_SERVER: probes.grpc_probe(ports.code_server, "DagsterApi"),
         ServiceName.WEBSERVER: probes.code_location_probe(addresses.webserver),
         ServiceName.DAEMON: probes.daemon_probe(addresses.webserver, now),
-        ServiceName.API: probes.api_probe(addresses.api),
+        ServiceName.API: probes.served_api_probe(addresses.api),
     }
 
 
-def platform_services(
+def platform_services(  # noqa: PLR0913 what a platform is made of
     directory: DataDirectory,
     ports: Ports,
     addresses: Addresses,
@@ -107,6 +109,8 @@ def platform_services(
     environment: Mapping[str, str],
     *,
     is_first_start: bool,
+    is_deployed: bool,
+    release: str,
 ) -> tuple[Service, ...]:
     """The whole platform, in starting order.
 
@@ -152,8 +156,13 @@ def platform_services(
             ServiceName.FRONT_DOOR,
             _python(
                 *("convergence_orchestration.local_gcp.front_door", "--data-dir", str(directory.local_gcp)),
-                *("--http-port", str(ports.front_door_http), "--https-port", str(ports.front_door_https)),
-                *("--admin-port", str(ports.front_door_admin)),
+                *("--http-port", str(ports.api), "--https-port", str(ports.front_door_https)),
+                *(
+                    "--admin-port",
+                    str(ports.front_door_admin),
+                    "--host",
+                    environment.get("API_HOST", LOOPBACK),
+                ),
             ),
             public,
             asked[ServiceName.FRONT_DOOR],
@@ -208,14 +217,18 @@ def platform_services(
             _python("convergence_orchestration.local_platform.prepare"),
             public,
             probe=None,
+            is_step=True,
             needs=frozenset({ServiceName.LOCAL_GCP}),
         ),
         Service(
             ServiceName.API,
-            _python("convergence_orchestration.api"),
-            environment,  # with the administrators' key, if the environment has it
+            _python("convergence_orchestration.local_platform.deploying", str(directory.path), release),
+            public,
             asked[ServiceName.API],
-            needs=frozenset({ServiceName.ADMIN_KEY, ServiceName.BIGQUERY}),
+            is_step=True,
+            needs=frozenset(
+                {ServiceName.NODE, ServiceName.FRONT_DOOR, ServiceName.ADMIN_KEY, ServiceName.BIGQUERY}
+            ).union(frozenset() if is_deployed else webserver),
             # it keeps an answer about its readiness for some seconds, so it is not asked too early
             asked_after=webserver,
         ),

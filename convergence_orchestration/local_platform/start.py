@@ -12,9 +12,11 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
-from convergence_orchestration.local_platform import dagster_home, leftovers, log_files, record
+from convergence_orchestration.local_platform import cloud_run, dagster_home, leftovers, log_files, record
 from convergence_orchestration.local_platform.child import described
 from convergence_orchestration.local_platform.directory import SUPERVISOR_LOG, DataDirectory
 from convergence_orchestration.local_platform.environment import (
@@ -27,6 +29,7 @@ from convergence_orchestration.local_platform.model import (
     AdminKeySource,
     PlatformRecord,
     PlatformState,
+    ServiceName,
     ServiceState,
 )
 from convergence_orchestration.local_platform.ports import Ports, require_free
@@ -216,6 +219,9 @@ def _failure(directory: DataDirectory, platform: PlatformRecord, exit_code: int)
     first = (
         platform.failure or f"The supervisor ended before the platform was healthy ({described(exit_code)})."
     )
-    return "\n".join(
-        [first, f"The end of {log}:", *(f"  {line}" for line in log_files.tail(log, _TAIL_LINES))]
-    )
+    logs = [log, *(cloud_run.instance_logs(directory).values() if ServiceName.API in failed else ())]
+    return "\n".join([first, *chain.from_iterable(_end_of(log) for log in (logs[0], logs[-1])[: len(logs)])])
+
+
+def _end_of(log: Path) -> list[str]:
+    return [f"The end of {log}:", *(f"  {line}" for line in log_files.tail(log, _TAIL_LINES))]

@@ -143,7 +143,7 @@ class Supervisor:
         while True:
             child = self._start(service)
             reason = await self._healthy_or_reason(service, child, client)
-            if not reason and service.probe is None:
+            if not reason and service.is_step:
                 return
             if not reason:
                 reason = described(await child.ended())
@@ -154,15 +154,13 @@ class Supervisor:
 
     async def _healthy_or_reason(self, service: Service, child: Child, client: httpx.AsyncClient) -> str:
         """Wait until the service is healthy, or a step has ended well: empty, or else why it is not."""
-        if service.probe is None:
-            code = await child.ended()
-            if code:
-                return described(code)
-        else:
+        if service.is_step and (code := await child.ended()):
+            return described(code)
+        if service.probe is not None:
             reason = await self._probed(service, service.probe, child, client)
             if reason:
                 return reason
-        state = ServiceState.DONE if service.probe is None else ServiceState.HEALTHY
+        state = ServiceState.DONE if service.probe is None and service.is_step else ServiceState.HEALTHY
         seconds = round(time.time() - child.started, 2)
         _log.info("Service is ready.", service=service.name, seconds=seconds)
         self._change(service, state=state, seconds=seconds, detail="")
@@ -172,11 +170,11 @@ class Supervisor:
     async def _probed(self, service: Service, probe: Probe, child: Child, client: httpx.AsyncClient) -> str:
         is_first = not self._healthy[service.name].is_set()
         await self._await(service.asked_after)
-        deadline = child.started + self._patience.readiness
-        while (code := child.exit_code) is None:
+        deadline = (time.time() if service.is_step else child.started) + self._patience.readiness
+        while service.is_step or child.exit_code is None:
             try:
-                await _first_of(probe(client, child.started), child.ended())
-                if child.exit_code is None:
+                await _asked(probe(client, child.started), None if service.is_step else child)
+                if service.is_step or child.exit_code is None:
                     if service.once_healthy is not None:
                         await service.once_healthy(client, child.started)
                     return ""
@@ -185,7 +183,7 @@ class Supervisor:
                 if is_first and time.time() > deadline:
                     self._fail(service, f"not ready after {self._patience.readiness:g} s ({reason})")
             await asyncio.sleep(self._patience.between_probes)
-        return described(code)
+        return described(child.exit_code or 0)
 
     def _fail(self, service: Service, reason: str) -> NoReturn:
         self._change(service, state=ServiceState.FAILED, detail=reason)
@@ -271,6 +269,11 @@ def _failure(keeping: "asyncio.Future[list[None]]") -> str:
     if not isinstance(error, StartFailed):
         _log.error("The supervisor failed.", exc_info=error)
     return str(error) or repr(error)
+
+
+async def _asked(question: Coroutine[Any, Any, None], child: Child | None) -> None:
+    """Wait for the answer, or for the end of whoever should give it."""
+    await (_first_of(question, child.ended()) if child is not None else question)
 
 
 async def _first_of(*awaited: Coroutine[Any, Any, object]) -> None:

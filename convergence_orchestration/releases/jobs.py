@@ -206,11 +206,12 @@ def _deployment(
     context: dg.OpExecutionContext, order: Order, at: _Site, last_backup: "LastBackup"
 ) -> Iterator["Deployment"]:
     """The release's deployment; an error that ends it is written down."""
+    from convergence_orchestration.releases.before_bootstrap import with_its_log  # noqa: PLC0415 see above
     from convergence_orchestration.releases.deploying import Deployment  # noqa: PLC0415 see above
 
     environment = Environment(order.environment)
     with reported_failures(), at.releases.opened(environment, at.bigquery, at.audit) as site:
-        deployment = Deployment(site, order, last_backup)
+        deployment = Deployment(with_its_log(site, order.release_id), order, last_backup)
         try:
             yield deployment
         except ConvergenceError as error:

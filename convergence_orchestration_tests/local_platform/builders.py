@@ -61,8 +61,8 @@ def a_service(
     """A Python process that runs `code`; ready at once unless a probe says else."""
     environment = {**os.environ, PLATFORM_ID_VARIABLE: platform.platform_id}
     command = (sys.executable, "-c", textwrap.dedent(code))
-    chosen = None if is_step else probe or ready_at_once
-    return Service(name, command, environment, chosen, needs, stops_last=stops_last)
+    chosen = probe if is_step else probe or ready_at_once
+    return Service(name, command, environment, chosen, is_step=is_step, needs=needs, stops_last=stops_last)
 
 
 def deaf(file: Path) -> str:

@@ -27,6 +27,8 @@ def services(request: pytest.FixtureRequest, tmp_path: Path) -> dict[ServiceName
             "CONVERGENCE_PLATFORM_ID": "the-id",
         },
         is_first_start=request.param,
+        is_deployed=not request.param,
+        release="local-1",
     )
     return {service.name: service for service in table}
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
-from convergence_orchestration.local_gcp.front_door.bootstrap import FrontDoorPorts
+from convergence_orchestration.local_gcp.front_door.bootstrap import LOOPBACK, FrontDoorPorts
 from convergence_orchestration.local_gcp.front_door.counting import MAX_LOG_BYTES, Counting
 from convergence_orchestration.local_gcp.front_door.directory import Directory
 from convergence_orchestration.local_gcp.front_door.measurements import Measurements
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = _arguments(argv)
     begin(arguments.data_dir)
     directory = Directory.at(arguments.data_dir)
-    ports = FrontDoorPorts(arguments.http_port, arguments.https_port, arguments.admin_port)
+    ports = FrontDoorPorts(arguments.http_port, arguments.https_port, arguments.admin_port, arguments.host)
     names = (*LOCAL_NAMES, *arguments.name)
     try:
         with _locked(directory.lock):
@@ -101,7 +101,8 @@ def _locked(path: Path) -> Iterator[None]:
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Envoy in front of the local Cloud Run's revisions")
     parser.add_argument("--data-dir", type=Path, required=True, help="where all state is kept")
-    parser.add_argument("--http-port", type=int, required=True, help="port on 127.0.0.1 for HTTP/1.1 and h2")
+    parser.add_argument("--http-port", type=int, required=True, help="port for HTTP/1.1 and h2")
+    parser.add_argument("--host", default=LOOPBACK, help="address of both; default 127.0.0.1")
     parser.add_argument("--https-port", type=int, required=True, help="the same with TLS")
     parser.add_argument(
         "--admin-port", type=int, default=0, help="port of Envoy's administration; default any"

@@ -11,6 +11,7 @@ from convergence_orchestration.local_gcp.front_door.directory import Directory
 from convergence_orchestration.local_gcp.local_ca import leaf_path
 
 ROUTES = "front_door"
+LOOPBACK = "127.0.0.1"
 STAT_PREFIX = "ingress"
 _LOG_FORMAT = {
     "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%6fZ)%",
@@ -40,23 +41,24 @@ _TOO_MANY = "Rate exceeded."
 
 @dataclass(frozen=True)
 class FrontDoorPorts:
-    """Where Envoy listens on 127.0.0.1: HTTP/1.1 and h2 in clear, the same with TLS, its administration (0: any)."""
+    """Where Envoy listens: HTTP/1.1 and h2 in clear, the same with TLS, its administration (0: any), which is on 127.0.0.1."""
 
     http: int
     https: int
     admin: int = 0
+    host: str = LOOPBACK
 
 
 def bootstrap(directory: Directory, ports: FrontDoorPorts) -> dict[str, Any]:
     """The whole document."""
     return {
         "node": {"id": "front-door", "cluster": "front-door"},
-        "admin": {"address": _address(ports.admin)},
+        "admin": {"address": _address(LOOPBACK, ports.admin)},
         "dynamic_resources": {"cds_config": _file(directory.clusters)},
         "static_resources": {
             "listeners": [
-                _listener("http", ports.http, directory, None),
-                _listener("https", ports.https, directory, _tls(directory)),
+                _listener("http", _address(ports.host, ports.http), directory, None),
+                _listener("https", _address(ports.host, ports.https), directory, _tls(directory)),
             ]
         },
     }
@@ -74,12 +76,14 @@ def secrets(directory: Directory) -> dict[str, Any]:
     return {"resources": [{"@type": kind, "name": "leaf", "tls_certificate": certificate}]}
 
 
-def _listener(name: str, port: int, directory: Directory, tls: dict[str, Any] | None) -> dict[str, Any]:
+def _listener(
+    name: str, address: dict[str, Any], directory: Directory, tls: dict[str, Any] | None
+) -> dict[str, Any]:
     chain: dict[str, Any] = {"filters": [{"name": "http", "typed_config": _connections(directory)}]}
     if tls is not None:
         chain["transport_socket"] = tls
     # With reuse_port two Envoys could share a port and answer in turns.
-    return {"name": name, "address": _address(port), "enable_reuse_port": False, "filter_chains": [chain]}
+    return {"name": name, "address": address, "enable_reuse_port": False, "filter_chains": [chain]}
 
 
 def _connections(directory: Directory) -> dict[str, Any]:
@@ -155,8 +159,8 @@ def _tls(directory: Directory) -> dict[str, Any]:
     }
 
 
-def _address(port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+def _address(host: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}
 
 
 def _file(path: object) -> dict[str, Any]:

@@ -17,7 +17,12 @@ import envoy
 import psutil
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
-from convergence_orchestration.local_gcp.front_door.bootstrap import FrontDoorPorts, bootstrap, secrets
+from convergence_orchestration.local_gcp.front_door.bootstrap import (
+    LOOPBACK,
+    FrontDoorPorts,
+    bootstrap,
+    secrets,
+)
 from convergence_orchestration.local_gcp.front_door.directory import Directory, write_json
 
 _SAME_START_SECONDS = 1.0  # clocks are adjusted, and the kernel's start times with them
@@ -129,13 +134,14 @@ class EnvoyProcess:
         ]
 
     def _require_free_ports(self) -> None:
-        ports = [("--http-port", self._ports.http), ("--https-port", self._ports.https)]
-        ports += [("--admin-port", self._ports.admin)]
-        for option, port in ports:
-            with socket.socket() as probe:
+        host = self._ports.host
+        ports = [("--http-port", host, self._ports.http), ("--https-port", host, self._ports.https)]
+        ports += [("--admin-port", LOOPBACK, self._ports.admin)]
+        for option, address, port in ports:
+            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    probe.bind(("127.0.0.1", port))
+                    probe.bind((address, port))
                 except OSError:
                     message = f"Choose another {option}: {port} is taken."
                     raise PermanentError(ErrorCode.INVALID_SETTINGS, message) from None
