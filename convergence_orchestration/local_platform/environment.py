@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from convergence_orchestration.local_platform.directory import DataDirectory
 from convergence_orchestration.local_platform.model import PlatformRecord
-from convergence_orchestration.local_platform.ports import LOOPBACK, Ports
+from convergence_orchestration.local_platform.ports import LOOPBACK, Ports, front_door_source
 from convergence_orchestration.local_platform.processes import PLATFORM_ID_VARIABLE
 from convergence_orchestration.settings import Settings, load_settings
 
@@ -90,7 +90,7 @@ def instance_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         **environment,
         "API_HOST": LOOPBACK,
-        "TRUSTED_PROXIES": ",".join(filter(None, (proxies, LOOPBACK))),
+        "TRUSTED_PROXIES": ",".join(filter(None, (proxies, front_door_source()))),
     }
 
 

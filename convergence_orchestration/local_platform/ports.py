@@ -14,6 +14,7 @@ import psutil
 from convergence_orchestration.errors import ErrorCode, PermanentError
 
 LOOPBACK = "127.0.0.1"
+_SECOND_LOOPBACK = "127.0.0.2"
 _HIGHEST = 65535
 _BEHIND = 8
 """How many ports behind the base port are taken too."""
@@ -97,6 +98,18 @@ class Ports:
             "the node's health": self.node,
             "the front door's administration": self.front_door_admin,
         }
+
+
+def front_door_source() -> str:
+    """The address that instances see the front door come from.
+
+    Another one than that of this machine's programs: an instance believes the front door who a caller is, and a program that
+    calls from 127.0.0.1 must not be taken for it. Where there is only the one loopback address (macOS), it is that.
+    """
+    with contextlib.suppress(OSError), socket.socket() as probe:
+        probe.bind((_SECOND_LOOPBACK, 0))
+        return _SECOND_LOOPBACK
+    return LOOPBACK
 
 
 def reachable(host: str) -> str:

@@ -21,7 +21,7 @@ from convergence_orchestration.local_platform.environment import (
     without_admin_key,
 )
 from convergence_orchestration.local_platform.model import ServiceName
-from convergence_orchestration.local_platform.ports import LOOPBACK, Ports, reachable
+from convergence_orchestration.local_platform.ports import LOOPBACK, Ports, front_door_source, reachable
 from convergence_orchestration.local_platform.probes import Probe
 
 _DEFINITIONS = "convergence_orchestration.definitions"
@@ -41,7 +41,7 @@ class Service:
         stops_last: it is stopped when those that use it have ended.
         once_healthy: called after each start when it is healthy, with when that was started (seconds since the epoch).
         once_ended: called when it was stopped for good, in a thread, with the seconds that it may take: it ends what
-            outlives the process.
+            outlives the process; it may be called twice.
         sessions: of the processes that belong to it and are not in its own session.
     """
 
@@ -157,12 +157,8 @@ def platform_services(  # noqa: PLR0913 what a platform is made of
             _python(
                 *("convergence_orchestration.local_gcp.front_door", "--data-dir", str(directory.local_gcp)),
                 *("--http-port", str(ports.api), "--https-port", str(ports.front_door_https)),
-                *(
-                    "--admin-port",
-                    str(ports.front_door_admin),
-                    "--host",
-                    environment.get("API_HOST", LOOPBACK),
-                ),
+                *("--admin-port", str(ports.front_door_admin), "--source", front_door_source()),
+                *("--host", environment.get("API_HOST", LOOPBACK)),
             ),
             public,
             asked[ServiceName.FRONT_DOOR],

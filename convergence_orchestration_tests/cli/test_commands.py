@@ -88,6 +88,7 @@ def test_the_status_of_nothing_has_all_keys(convergence: CommandLine) -> None:
 
     assert ended.exit_code == 4
     keys = ["api_url", "dagster_url", "bigquery_url", "local_gcp_address", "data_dir", "healthy", "services"]
+    keys.append("instances")
     assert list(json.loads(ended.stdout)) == keys
 
 
@@ -169,6 +170,18 @@ def test_logs_are_shown_alone_or_together(convergence: CommandLine, directory: D
 
     assert convergence("logs", "api", "--lines", "1").stdout == "two\n"
     assert convergence("logs").stdout == "        api | one\n        api | two\n     daemon | three\n"
+
+
+def test_the_logs_of_the_api_are_those_of_its_instances_too(
+    convergence: CommandLine, directory: DataDirectory
+) -> None:
+    directory.log_of("api").write_text("deployed\n")
+    of_instances = directory.local_gcp / "instance-logs"
+    of_instances.mkdir()
+    (of_instances / "api-1-abc.log").write_text("started\n")
+
+    assert convergence("logs", "api").stdout == "        api | deployed\n  api-1-abc | started\n"
+    assert convergence("logs", "api-1-abc").stdout == "started\n"
 
 
 def test_logs_that_are_not_there_are_said_so(convergence: CommandLine, directory: DataDirectory) -> None:

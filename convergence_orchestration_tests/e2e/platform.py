@@ -19,7 +19,7 @@ from convergence_orchestration.gcp.clients import bigquery_client
 from convergence_orchestration.settings import Settings, load_settings
 
 CONVERGENCE = Path(sys.executable).with_name("convergence")
-PORTS = 10
+PORTS = 9
 PATIENCE = 180
 """Seconds; far above what anything here takes, so that a loaded machine fails no test."""
 
@@ -124,6 +124,9 @@ class Platform:
             bigquery_emulator_host=f"http://127.0.0.1:{self.base_port + 2}",
             kms_emulator_host=gcp,
             secret_manager_emulator_host=gcp,
+            run_emulator_host=gcp,
+            build_emulator_host=gcp,
+            monitoring_emulator_host=gcp,
             dagster_url=self.dagster_url,
         )
 

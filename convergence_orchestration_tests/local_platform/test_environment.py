@@ -33,6 +33,8 @@ def test_children_are_told_where_everything_is(tmp_path: Path) -> None:
     assert environment["DAGSTER_URL"] == "http://127.0.0.1:9001"
     assert environment["BIGQUERY_EMULATOR_HOST"] == "http://127.0.0.1:9002"
     assert environment["KMS_EMULATOR_HOST"] == environment["SECRET_MANAGER_EMULATOR_HOST"] == "127.0.0.1:9003"
+    assert environment["RUN_EMULATOR_HOST"] == environment["BUILD_EMULATOR_HOST"] == "127.0.0.1:9003"
+    assert environment["RUN_AUTHORITY_FILE"] == str(tmp_path / "data" / "local_gcp" / "ca" / "ca.pem")
     assert environment["DAGSTER_HOME"] == str(tmp_path / "data" / "dagster")
     assert environment[PLATFORM_ID_VARIABLE] == "the-id"
     assert "ADMIN_API_KEY" not in environment

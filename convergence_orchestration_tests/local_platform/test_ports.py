@@ -9,6 +9,7 @@ from convergence_orchestration.local_platform.ports import (
     LOOPBACK,
     Ports,
     free_base_port,
+    front_door_source,
     reachable,
     require_free,
 )
@@ -34,14 +35,14 @@ def listener(free: Ports) -> Iterator[socket.socket]:
 def test_the_ports_follow_the_base_port() -> None:
     named = Ports(8000).named()
 
-    assert list(named.values()) == list(range(8000, 8010))
+    assert list(named.values()) == list(range(8000, 8009))
     assert Ports(8000).local_gcp_grpc == 8003
-    assert Ports(8000).last == 8009
+    assert Ports(8000).last == 8008
 
 
-@pytest.mark.parametrize("base", [0, -1, 65527, 70000])
+@pytest.mark.parametrize("base", [0, -1, 65528, 70000])
 def test_a_base_port_without_room_behind_it_is_refused(base: int) -> None:
-    with pytest.raises(PermanentError, match="between 1 and 65526") as refused:
+    with pytest.raises(PermanentError, match="between 1 and 65527") as refused:
         Ports(base)
     assert refused.value.code is ErrorCode.INVALID_SETTINGS
 
@@ -92,10 +93,14 @@ def test_a_base_port_is_found_beside_busy_ones(free: Ports) -> None:
 
 @pytest.mark.usefixtures("listener")
 def test_no_room_at_all_is_said_so(free: Ports) -> None:
-    with pytest.raises(PermanentError, match="no 10 free ports"):
+    with pytest.raises(PermanentError, match="no 9 free ports"):
         free_base_port(range(free.base, free.base + 1))
 
 
 def test_a_host_that_means_any_address_is_reached_on_loopback() -> None:
     assert reachable(ANY) == LOOPBACK
     assert reachable("10.1.2.3") == "10.1.2.3"
+
+
+def test_the_front_door_comes_from_another_address_than_programs_where_there_is_one() -> None:
+    assert front_door_source() in {"127.0.0.2", LOOPBACK}

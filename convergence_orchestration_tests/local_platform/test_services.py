@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from convergence_orchestration.local_platform.model import ServiceName
-from convergence_orchestration.local_platform.ports import Ports
+from convergence_orchestration.local_platform.ports import Ports, front_door_source
 from convergence_orchestration.local_platform.services import Addresses, Service, platform_services
 from convergence_orchestration_tests.local_platform.builders import a_directory
 
@@ -44,18 +44,40 @@ def test_every_service_has_a_command_and_what_it_needs_comes_before_it(
         before.add(name)
 
 
-def test_the_administrators_key_is_in_the_environment_of_the_api_and_of_its_node_alone(
+def test_the_administrators_key_is_in_the_environment_of_the_apis_node_alone(
     services: dict[ServiceName, Service],
 ) -> None:
     knowing = {name for name, service in services.items() if SECRET in service.environment.values()}
 
-    assert knowing == {ServiceName.API, ServiceName.NODE}
+    assert knowing == {ServiceName.NODE}
     assert not any(SECRET in word for service in services.values() for word in service.command)
 
 
 def test_the_api_is_started_when_there_is_a_key(services: dict[ServiceName, Service]) -> None:
     assert ServiceName.ADMIN_KEY in services[ServiceName.API].needs
     assert services[ServiceName.ADMIN_KEY].probe is None
+    assert services[ServiceName.ADMIN_KEY].is_step
+
+
+def test_the_api_is_a_step_that_waits_for_dagster_only_if_it_has_to_be_deployed(
+    services: dict[ServiceName, Service],
+) -> None:
+    api, is_first_start = (
+        services[ServiceName.API],
+        ServiceName.WEBSERVER in services[ServiceName.DAEMON].needs,
+    )
+
+    assert api.is_step
+    assert api.probe is not None
+    assert {ServiceName.NODE, ServiceName.FRONT_DOOR} <= api.needs
+    assert (ServiceName.WEBSERVER in api.needs) is is_first_start
+
+
+def test_the_front_door_has_the_apis_port_and_address(services: dict[ServiceName, Service]) -> None:
+    command = services[ServiceName.FRONT_DOOR].command
+
+    assert command[command.index("--http-port") + 1] == "9000"
+    assert command[command.index("--host") + 1] == "0.0.0.0"  # noqa: S104 it is what is tested
 
 
 def test_both_emulators_read_the_one_faults_file(
@@ -88,7 +110,7 @@ def test_the_node_passes_on_settings_and_the_platforms_mark_alone(
 
     assert named == {"ADMIN_API_KEY", "API_HOST", "TRUSTED_PROXIES", "CONVERGENCE_PLATFORM_ID"}
     assert node.environment["API_HOST"] == "127.0.0.1"
-    assert node.environment["TRUSTED_PROXIES"] == "10.0.0.0/8,127.0.0.1"
+    assert node.environment["TRUSTED_PROXIES"] == f"10.0.0.0/8,{front_door_source()}"
 
 
 @pytest.mark.parametrize(

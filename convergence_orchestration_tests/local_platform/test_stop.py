@@ -81,7 +81,9 @@ def test_a_restarted_service_is_seen_by_everyone(supervised: SupervisedPlatform)
     assert not health.is_down
     assert not health.healthy
     assert health.services["supervisor"].healthy
-    assert health.services["api"].pid is not None
+    assert health.services["bigquery"].pid is not None
+    assert "nothing listens on port" in health.services["bigquery"].detail
+    assert health.services["api"].pid is None, "it has no instance"
     assert "nothing listens on port" in health.services["api"].detail
     assert health.services["webserver"].detail == "its process is not there"
 

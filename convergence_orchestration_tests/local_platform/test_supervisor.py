@@ -1,6 +1,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +11,13 @@ import httpx
 import pytest
 
 from convergence_orchestration.local_platform import log_files, record
-from convergence_orchestration.local_platform.model import PlatformState, ServiceName, ServiceState
+from convergence_orchestration.local_platform.model import (
+    PlatformRecord,
+    PlatformState,
+    ServiceName,
+    ServiceState,
+)
+from convergence_orchestration.local_platform.processes import PLATFORM_ID_VARIABLE
 from convergence_orchestration.local_platform.supervisor import Patience, Supervisor
 from convergence_orchestration_tests.local_platform.builders import (
     QUICK,
@@ -124,6 +132,46 @@ async def test_a_step_is_done_when_its_process_has_ended_well(tmp_path: Path) ->
         assert supervisor.platform.services[ADMIN_KEY].state is ServiceState.DONE
     assert log_files.tail(directory.log_of(ADMIN_KEY), 5) == ["made"]
     assert supervisor.platform.services[ADMIN_KEY].state is ServiceState.DONE
+
+
+async def test_a_step_with_a_probe_is_healthy_when_that_succeeds_after_its_end(tmp_path: Path) -> None:
+    directory, platform = a_directory(tmp_path), a_record()
+    file = tmp_path / "served"
+    step = a_service(API, platform, "print('deployed')", is_step=True, probe=ready_when(file))
+
+    async with supervised(directory, platform, step) as supervisor:
+        await until(lambda: supervisor.platform.services[API].detail)
+        assert log_files.tail(directory.log_of(API), 5) == ["deployed"]
+        assert supervisor.platform.services[API].state is ServiceState.STARTING
+        file.touch()
+        await until(lambda: is_running(supervisor))
+        assert supervisor.platform.services[API].state is ServiceState.HEALTHY
+        assert supervisor.platform.services[API].restarts == 0
+
+
+def started_by_a_service(platform: PlatformRecord) -> "subprocess.Popen[bytes]":
+    marked = {**os.environ, PLATFORM_ID_VARIABLE: platform.platform_id}
+    return subprocess.Popen([sys.executable, "-c", SLEEP], env=marked, start_new_session=True)
+
+
+async def test_what_outlives_a_service_is_ended_with_it_and_what_belongs_to_a_later_one_is_left_to_it(
+    tmp_path: Path,
+) -> None:
+    directory, platform = a_directory(tmp_path), a_record()
+    ended: list[float] = []
+    other = started_by_a_service(platform)
+    last = replace(a_service(BIGQUERY, platform, stops_last=True), sessions=lambda: frozenset({other.pid}))
+
+    def end(grace: float) -> None:
+        ended.append(grace)
+        assert other.poll() is None, "it belongs to the other service, which stops last"
+
+    first = replace(a_service(API, platform), once_ended=end)
+    async with supervised(directory, platform, last, first) as supervisor:
+        await until(lambda: is_running(supervisor))
+
+    assert set(ended) == {QUICK.grace}
+    assert other.wait() == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("is_step", [True, False])

@@ -34,7 +34,9 @@ def main(argv: list[str] | None = None) -> None:
     arguments = _arguments(argv)
     begin(arguments.data_dir)
     directory = Directory.at(arguments.data_dir)
-    ports = FrontDoorPorts(arguments.http_port, arguments.https_port, arguments.admin_port, arguments.host)
+    ports = FrontDoorPorts(
+        arguments.http_port, arguments.https_port, arguments.admin_port, arguments.host, arguments.source
+    )
     names = (*LOCAL_NAMES, *arguments.name)
     try:
         with _locked(directory.lock):
@@ -103,6 +105,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, required=True, help="where all state is kept")
     parser.add_argument("--http-port", type=int, required=True, help="port for HTTP/1.1 and h2")
     parser.add_argument("--host", default=LOOPBACK, help="address of both; default 127.0.0.1")
+    parser.add_argument("--source", default=LOOPBACK, help="address that instances see; default 127.0.0.1")
     parser.add_argument("--https-port", type=int, required=True, help="the same with TLS")
     parser.add_argument(
         "--admin-port", type=int, default=0, help="port of Envoy's administration; default any"

@@ -41,12 +41,18 @@ _TOO_MANY = "Rate exceeded."
 
 @dataclass(frozen=True)
 class FrontDoorPorts:
-    """Where Envoy listens: HTTP/1.1 and h2 in clear, the same with TLS, its administration (0: any), which is on 127.0.0.1."""
+    """Where Envoy listens: HTTP/1.1 and h2 in clear, the same with TLS, its administration (0: any).
+
+    Attributes:
+        host: of the first two; the administration is on 127.0.0.1.
+        source: the address that instances see Envoy come from.
+    """
 
     http: int
     https: int
     admin: int = 0
     host: str = LOOPBACK
+    source: str = LOOPBACK
 
 
 def bootstrap(directory: Directory, ports: FrontDoorPorts) -> dict[str, Any]:
@@ -54,6 +60,9 @@ def bootstrap(directory: Directory, ports: FrontDoorPorts) -> dict[str, Any]:
     return {
         "node": {"id": "front-door", "cluster": "front-door"},
         "admin": {"address": _address(LOOPBACK, ports.admin)},
+        "cluster_manager": {
+            "upstream_bind_config": {"source_address": _address(ports.source, 0)["socket_address"]}
+        },
         "dynamic_resources": {"cds_config": _file(directory.clusters)},
         "static_resources": {
             "listeners": [
