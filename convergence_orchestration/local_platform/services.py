@@ -162,6 +162,8 @@ def platform_services(  # noqa: PLR0913 what a platform is made of
             ),
             public,
             asked[ServiceName.FRONT_DOOR],
+            # the routes of the last time name ports that may be others' by now: the node writes them anew first
+            needs=frozenset({ServiceName.NODE}),
             stops_last=True,
             sessions=partial(cloud_run.envoy_sessions, directory),
         ),

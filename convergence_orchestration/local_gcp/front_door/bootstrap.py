@@ -13,10 +13,10 @@ from convergence_orchestration.local_gcp.local_ca import leaf_path
 ROUTES = "front_door"
 LOOPBACK = "127.0.0.1"
 STAT_PREFIX = "ingress"
+# Nothing that a caller may word: path, host, request id and user agent might hold a key that was sent where none belongs.
 _LOG_FORMAT = {
     "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%6fZ)%",
     "method": "%REQ(:METHOD)%",
-    "path": "%PATH(NQ:PATH)%",
     "status": "%RESPONSE_CODE%",
     "flags": "%RESPONSE_FLAGS%",
     "duration_ms": "%DURATION%",
@@ -28,10 +28,7 @@ _LOG_FORMAT = {
     "service": "%METADATA(ROUTE:convergence:service)%",
     "revision": "%METADATA(ROUTE:convergence:revision)%",
     "tag": "%METADATA(ROUTE:convergence:tag)%",
-    "host": "%REQ(:AUTHORITY)%",
-    "request_id": "%REQ(X-REQUEST-ID)%",
     "upstream": "%UPSTREAM_HOST%",
-    "user_agent": "%REQ(USER-AGENT)%",
 }
 # Cloud Run's own sentences, from its troubleshooting guide. A timeout keeps Envoy's, which Cloud Run shows too.
 _NO_INSTANCE = "The request was aborted because there was no available instance."
