@@ -19,9 +19,10 @@ from convergence_orchestration.local_platform.directory import DataDirectory
 from convergence_orchestration.local_platform.model import PlatformState
 from convergence_orchestration.local_platform.ports import Ports
 from convergence_orchestration.local_platform.processes import identity_of
-from convergence_orchestration.local_platform.services import Addresses, platform_services
+from convergence_orchestration.local_platform.services import Addresses, ApiDeployment, platform_services
 from convergence_orchestration.local_platform.supervisor import Supervisor
 from convergence_orchestration.logs import configure
+from convergence_orchestration.releases.specification import specification_of
 from convergence_orchestration.settings import Settings, load_settings
 
 
@@ -51,8 +52,11 @@ async def _run(directory: DataDirectory, settings: Settings, is_first_start: boo
         settings.gcp_project_id,
         os.environ,
         is_first_start=is_first_start,
-        is_deployed=is_deployed(directory, settings),
-        release=f"local-{platform.platform_id[:8]}",
+        api=ApiDeployment(
+            specification_of(settings.environment).service,
+            f"local-{platform.platform_id[:8]}",
+            is_deployed(directory, settings),
+        ),
     )
     supervisor = Supervisor(services, directory, replace(platform, supervisor=identity_of(os.getpid())))
     loop = asyncio.get_running_loop()

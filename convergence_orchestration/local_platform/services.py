@@ -83,6 +83,15 @@ class Addresses:
         )
 
 
+@dataclass(frozen=True)
+class ApiDeployment:
+    """How the API gets served: by this service of Cloud Run, once `release` is made, unless one was before (`is_done`)."""
+
+    service: str
+    release: str
+    is_done: bool
+
+
 def service_probes(
     ports: Ports, addresses: Addresses, project: str, now: Callable[[], float] = time.time
 ) -> dict[ServiceName, Probe]:
@@ -101,7 +110,7 @@ def service_probes(
     }
 
 
-def platform_services(  # noqa: PLR0913 what a platform is made of
+def platform_services(
     directory: DataDirectory,
     ports: Ports,
     addresses: Addresses,
@@ -109,8 +118,7 @@ def platform_services(  # noqa: PLR0913 what a platform is made of
     environment: Mapping[str, str],
     *,
     is_first_start: bool,
-    is_deployed: bool,
-    release: str,
+    api: ApiDeployment,
 ) -> tuple[Service, ...]:
     """The whole platform, in starting order.
 
@@ -158,7 +166,7 @@ def platform_services(  # noqa: PLR0913 what a platform is made of
                 *("convergence_orchestration.local_gcp.front_door", "--data-dir", str(directory.local_gcp)),
                 *("--http-port", str(ports.api), "--https-port", str(ports.front_door_https)),
                 *("--admin-port", str(ports.front_door_admin), "--source", front_door_source()),
-                *("--host", environment.get("API_HOST", LOOPBACK)),
+                *("--host", environment.get("API_HOST", LOOPBACK), "--default", api.service),
             ),
             public,
             asked[ServiceName.FRONT_DOOR],
@@ -220,13 +228,13 @@ def platform_services(  # noqa: PLR0913 what a platform is made of
         ),
         Service(
             ServiceName.API,
-            _python("convergence_orchestration.local_platform.deploying", str(directory.path), release),
+            _python("convergence_orchestration.local_platform.deploying", str(directory.path), api.release),
             public,
             asked[ServiceName.API],
             is_step=True,
             needs=frozenset(
                 {ServiceName.NODE, ServiceName.FRONT_DOOR, ServiceName.ADMIN_KEY, ServiceName.BIGQUERY}
-            ).union(frozenset() if is_deployed else webserver),
+            ).union(frozenset() if api.is_done else webserver),
             # it keeps an answer about its readiness for some seconds, so it is not asked too early
             asked_after=webserver,
         ),

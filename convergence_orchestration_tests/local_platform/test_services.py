@@ -4,7 +4,12 @@ import pytest
 
 from convergence_orchestration.local_platform.model import ServiceName
 from convergence_orchestration.local_platform.ports import Ports, front_door_source
-from convergence_orchestration.local_platform.services import Addresses, Service, platform_services
+from convergence_orchestration.local_platform.services import (
+    Addresses,
+    ApiDeployment,
+    Service,
+    platform_services,
+)
 from convergence_orchestration_tests.local_platform.builders import a_directory
 
 SECRET = "cvgadm_dev_not_really"
@@ -27,8 +32,7 @@ def services(request: pytest.FixtureRequest, tmp_path: Path) -> dict[ServiceName
             "CONVERGENCE_PLATFORM_ID": "the-id",
         },
         is_first_start=request.param,
-        is_deployed=not request.param,
-        release="local-1",
+        api=ApiDeployment("convergence-api-dev", "local-1", is_done=not request.param),
     )
     return {service.name: service for service in table}
 

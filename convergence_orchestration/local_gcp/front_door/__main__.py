@@ -40,7 +40,11 @@ def main(argv: list[str] | None = None) -> None:
     names = (*LOCAL_NAMES, *arguments.name)
     try:
         with _locked(directory.lock):
-            _serve(directory, Supervisor(directory, ports, _now, names), arguments.max_log_bytes)
+            _serve(
+                directory,
+                Supervisor(directory, ports, _now, names, arguments.default),
+                arguments.max_log_bytes,
+            )
     except PermanentError as error:
         sys.exit(error.message)
 
@@ -107,6 +111,12 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--host", default=LOOPBACK, help="address of both; default 127.0.0.1")
     parser.add_argument("--source", default=LOOPBACK, help="address that instances see; default 127.0.0.1")
     parser.add_argument("--https-port", type=int, required=True, help="the same with TLS")
+    parser.add_argument(
+        "--default",
+        default="",
+        metavar="SERVICE",
+        help="who gets requests for any other host; default the first service",
+    )
     parser.add_argument(
         "--admin-port", type=int, default=0, help="port of Envoy's administration; default any"
     )

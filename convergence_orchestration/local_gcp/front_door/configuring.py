@@ -29,11 +29,11 @@ class Step:
     resources: Resources
 
 
-def steps(before: Routes, after: Routes) -> list[Step]:
+def steps(before: Routes, after: Routes, default: str = "") -> list[Step]:
     """What Envoy has to take one after the other."""
     return [
         Step(Subscription.CLUSTERS, rendering.clusters(rendering.both(before, after))),
-        Step(Subscription.ROUTES, rendering.route_table(after)),
+        Step(Subscription.ROUTES, rendering.route_table(after, default)),
         Step(Subscription.CLUSTERS, rendering.clusters(after)),
     ]
 
@@ -47,7 +47,9 @@ class Configuration:
         admin: EnvoyAdmin,
         last_words: Callable[[], str],
         patience: float = _PATIENCE_SECONDS,
+        default: str = "",
     ) -> None:
+        self._default = default
         self._admin = admin
         self._last_words = last_words
         self._patience = patience
@@ -59,7 +61,7 @@ class Configuration:
     def write(self, routes: Routes) -> None:
         """Write the files for an Envoy that is about to start."""
         self._put(Step(Subscription.CLUSTERS, rendering.clusters(routes)))
-        self._put(Step(Subscription.ROUTES, rendering.route_table(routes)))
+        self._put(Step(Subscription.ROUTES, rendering.route_table(routes, self._default)))
 
     def change(self, before: Routes, after: Routes, certificate: int | None) -> None:
         """Have the running Envoy serve other routes, with the certificate of that serial number; returns when it does.
@@ -69,7 +71,7 @@ class Configuration:
             TransientError: UNAVAILABLE, Envoy does not answer; call again, or start it.
         """
         try:
-            for step in steps(before, after):
+            for step in steps(before, after, self._default):
                 self._take(step)
             self._take_certificate(certificate)
         except PermanentError:

@@ -49,11 +49,15 @@ def clusters(routes: Routes) -> Resources:
     return Resources.of(_cluster(revision) for revision in _revisions(routes))
 
 
-def route_table(routes: Routes) -> Resources:
-    """The hosts of services and tags; who asks for another host gets the first service, or 404 below `.localhost`."""
+def route_table(routes: Routes, default: str = "") -> Resources:
+    """The hosts of services and tags; who asks for another host gets the service `default`, or 404 below `.localhost`.
+
+    Without a name that is the first service.
+    """
     known = [host for service in routes.services for host in _hosts(service)]
-    default = _split(routes.services[0]) if routes.services else [_nothing()]
-    known += [_host("unknown", ["*.localhost"], [_nothing()]), _host("default", ["*"], default)]
+    by_default = next((one for one in routes.services if default in {"", one.name}), None)
+    others = _split(by_default) if by_default is not None else [_nothing()]
+    known += [_host("unknown", ["*.localhost"], [_nothing()]), _host("default", ["*"], others)]
     kind = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
     table: dict[str, Any] = {"@type": kind, "name": ROUTES, "virtual_hosts": known}
     client = {"key": "X-Forwarded-For", "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}

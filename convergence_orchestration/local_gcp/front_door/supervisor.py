@@ -61,6 +61,7 @@ class Supervisor:
         ports: FrontDoorPorts,
         clock: Callable[[], datetime],
         names: tuple[str, ...] = LOCAL_NAMES,
+        default: str = "",
     ) -> None:
         self._directory = directory
         self._clock = clock
@@ -69,7 +70,7 @@ class Supervisor:
         self.admin = EnvoyAdmin(directory.admin_address)
         self._log_position = 0
         self._configuration = Configuration(
-            directory, self.admin, lambda: self._envoy.last_words(self._log_position)
+            directory, self.admin, lambda: self._envoy.last_words(self._log_position), default=default
         )
         self._good = self._last_good()
         self._served: Routes | None = None  # unknown until Envoy has confirmed it to this process

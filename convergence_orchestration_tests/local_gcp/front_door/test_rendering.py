@@ -100,6 +100,21 @@ def test_without_services_every_host_is_unknown() -> None:
     assert all(host["routes"][0]["direct_response"]["status"] == 404 for host in hosts)
 
 
+def test_any_other_host_gets_the_default_service_and_no_other_in_its_place() -> None:
+    routes = Routes(
+        1,
+        tuple(RoutedService("p", "l", name, (_revision(f"{name}-1"),)) for name in ("api-dev", "api-prod")),
+    )
+
+    def of_any_host(default: str) -> dict[str, object]:
+        host: dict[str, object] = route_table(routes, default).items[0]["virtual_hosts"][-1]["routes"][0]
+        return host
+
+    assert of_any_host("")["route"]["cluster"] == "api-dev-1"  # type: ignore[index]
+    assert of_any_host("api-prod")["route"]["cluster"] == "api-prod-1"  # type: ignore[index]
+    assert of_any_host("api-staging")["direct_response"]["status"] == 404  # type: ignore[index]
+
+
 def test_good_routes_are_read_as_written(tmp_path: Path) -> None:
     assert read_valid_routes(tmp_path) == Routes()
     routes = _routes(_revision("api-1", 30, tags=("blue",)), _revision("api-2", 70))
