@@ -219,8 +219,9 @@ def _failure(directory: DataDirectory, platform: PlatformRecord, exit_code: int)
     first = (
         platform.failure or f"The supervisor ended before the platform was healthy ({described(exit_code)})."
     )
-    logs = [log, *(cloud_run.instance_logs(directory).values() if ServiceName.API in failed else ())]
-    return "\n".join([first, *chain.from_iterable(_end_of(log) for log in (logs[0], logs[-1])[: len(logs)])])
+    of_instances = cloud_run.instance_logs(directory) if ServiceName.API in failed else {}
+    logs = [log, *list(of_instances.values())[-1:]]
+    return "\n".join([first, *chain.from_iterable(map(_end_of, logs))])
 
 
 def _end_of(log: Path) -> list[str]:
