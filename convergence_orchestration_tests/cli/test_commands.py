@@ -141,7 +141,7 @@ def test_a_base_port_without_room_is_a_wrong_setting(convergence: CommandLine) -
     ended = convergence("up", "--base-port", "65535")
 
     assert ended.exit_code == 2
-    assert "between 1 and 65530" in ended.stderr
+    assert "between 1 and 65527" in ended.stderr
 
 
 def test_a_key_of_the_environment_is_known_to_the_environment_alone(
