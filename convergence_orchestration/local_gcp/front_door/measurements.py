@@ -1,4 +1,4 @@
-"""Counted requests in one SQLite file: by ten seconds for a day, by minute for thirty days.
+"""Counted requests in one SQLite file: by second for two hours, by ten seconds for a day, by minute for thirty days.
 
 What belongs here: the rows, and the place in the access log up to which they count, changed in one transaction, so that
 nothing is counted twice or left out whoever is killed. The front door writes; the local cloud's Monitoring reads.
@@ -13,9 +13,10 @@ from pathlib import Path
 
 from convergence_orchestration.local_gcp.front_door.histogram import Histogram, bucket_of, merged
 
+FINEST_SECONDS = 1
 FINE_SECONDS = 10
 COARSE_SECONDS = 60
-KEPT_SECONDS = {FINE_SECONDS: 24 * 3600, COARSE_SECONDS: 30 * 24 * 3600}
+KEPT_SECONDS = {FINEST_SECONDS: 2 * 3600, FINE_SECONDS: 24 * 3600, COARSE_SECONDS: 30 * 24 * 3600}
 
 
 def _statements() -> dict[str, str]:

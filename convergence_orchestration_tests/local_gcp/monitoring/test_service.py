@@ -179,12 +179,14 @@ def test_series_are_aligned_and_reduced(monitoring: Monitoring) -> None:
     assert slow.points[0].value.double_value == pytest.approx(300, rel=0.02)
 
 
-def test_ten_seconds_are_the_shortest_period(monitoring: Monitoring) -> None:
+def test_a_second_is_the_shortest_period(monitoring: Monitoring) -> None:
     monitoring.add(1, 2, 11, 25)
     (one,) = monitoring.ask(_of(_COUNT), minutes=0.5, **_minute(_Aligner.ALIGN_DELTA, 10))
     assert [point.value.int64_value for point in one.points] == [1, 1, 2]
-    with pytest.raises(exceptions.InvalidArgument, match=r'alignmentPeriod had an invalid value of "5s"'):
-        monitoring.ask(_of(_COUNT), **_minute(_Aligner.ALIGN_DELTA, 5))
+    (one,) = monitoring.ask(_of(_COUNT), minutes=0.5, **_minute(_Aligner.ALIGN_DELTA, 1))
+    assert [point.value.int64_value for point in one.points] == [1, 1, 1, 1]
+    with pytest.raises(exceptions.InvalidArgument, match=r'alignmentPeriod had an invalid value of "0.5s"'):
+        monitoring.ask(_of(_COUNT), **_minute(_Aligner.ALIGN_DELTA, 0.5))
 
 
 def test_what_is_older_than_a_day_is_known_by_minute(monitoring: Monitoring) -> None:
