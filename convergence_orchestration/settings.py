@@ -4,6 +4,7 @@ What belongs here: names, types, defaults and the sentences about wrong values. 
 source of configuration. `load_settings` is the only way in; a `.env` file in the working directory is read too.
 """
 
+from datetime import timedelta
 from enum import StrEnum
 from ipaddress import ip_network
 from typing import Annotated, Literal, Self
@@ -81,6 +82,21 @@ class Settings(BaseSettings):
         default=None,
         description="PEM file of the authority that signed the certificates of Cloud Run's addresses; unset, those that "
         "this machine trusts.",
+    )
+    rollout_bake_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="So long each stage of a rollout is watched; unset, what the specification says.",
+    )
+    meter_step_seconds: float | None = Field(
+        default=None,
+        ge=1,
+        description="The shortest stretch that Monitoring counts requests by; unset, 60 at Google's, 1 at the emulator's.",
+    )
+    meter_late_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        description="How old Monitoring's numbers have to be to count as complete; unset, 120 at Google's, 0 at the emulator's.",
     )
 
     # The application
@@ -246,6 +262,18 @@ class Settings(BaseSettings):
         """Whom the API of this environment runs as, the guide's name if none is set."""
         name = f"convergence-api-{self.environment.short}"
         return self.service_account or f"{name}@{self.gcp_project_id}.iam.gserviceaccount.com"
+
+    @property
+    def meter_step(self) -> timedelta:
+        """The shortest stretch that Monitoring counts requests by."""
+        own = 1.0 if self.monitoring_emulator_host else 60.0
+        return timedelta(seconds=own if self.meter_step_seconds is None else self.meter_step_seconds)
+
+    @property
+    def meter_late(self) -> timedelta:
+        """How old Monitoring's numbers have to be to count as complete."""
+        own = 0.0 if self.monitoring_emulator_host else 120.0
+        return timedelta(seconds=own if self.meter_late_seconds is None else self.meter_late_seconds)
 
     @property
     def crypto_key_name(self) -> str:

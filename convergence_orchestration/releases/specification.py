@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.releases.checklist import Item
+from convergence_orchestration.releases.rollout_section import RolloutSection
 from convergence_orchestration.settings import Environment
 
 _FILES = Path(__file__).with_name("specifications")
@@ -100,6 +101,7 @@ class ServiceSpecification(_Part):
     startup_probe: StartupProbe = StartupProbe()
     checklist: tuple[Item, ...] = Field(default=(), description="What has to be met before a release.")
     backup_within_hours: float = Field(default=24, gt=0, description="How old the last backup may be.")
+    rollout: RolloutSection = Field(default=RolloutSection(), description="How a release goes to everybody.")
 
     @field_validator("variables", "secrets")
     @classmethod
