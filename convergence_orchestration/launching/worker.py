@@ -36,6 +36,9 @@ _IMPORTED_BY_MOST_RUNS = (
 )
 """What Dagster imports late; a name that is gone in a later version costs a worker a few milliseconds, no more."""
 
+_IN_A_HURRY = ("convergence_orchestration.releases.traffic.opening",)
+"""What of ours is imported late because most processes never need it, but by runs that must not wait for it: a rollback."""
+
 
 def preload(request: LaunchRequest) -> tuple[Path, ...]:
     """Import the code location and whatever else a run will need, without opening a storage or a connection.
@@ -45,7 +48,7 @@ def preload(request: LaunchRequest) -> tuple[Path, ...]:
     """
     ref = deserialize_value(request.instance_ref, InstanceRef)
     _load_environment(ref, request.location.name)
-    for name in _IMPORTED_BY_MOST_RUNS:
+    for name in (*_IMPORTED_BY_MOST_RUNS, *_IN_A_HURRY):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     for part in ref:

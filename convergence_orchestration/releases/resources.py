@@ -24,6 +24,7 @@ from convergence_orchestration.settings import Environment, Settings, load_setti
 if TYPE_CHECKING:
     from convergence_orchestration.gcp.bigquery import BigQuery
     from convergence_orchestration.releases.site import Site
+    from convergence_orchestration.releases.traffic.scene import Scene
 
 _FIELDS = (
     "gcp_project_id",
@@ -40,6 +41,9 @@ _FIELDS = (
     "run_emulator_host",
     "build_emulator_host",
     "monitoring_emulator_host",
+    "rollout_bake_seconds",
+    "meter_step_seconds",
+    "meter_late_seconds",
 )
 
 
@@ -86,6 +90,15 @@ class Releases(dg.ConfigurableResource["Releases"]):
         optional = {name: None for name in _FIELDS if Settings.model_fields[name].default is None}
         own = load_settings(**{**optional, **self.variables}, admin_api_key=None, disable_auth=False)
         return own.of(environment)
+
+    @contextmanager
+    def scene(self, environment: Environment, bigquery: BigQueryConnection) -> Iterator["Scene"]:
+        """What a rollout in one environment reads and acts upon, closed at the end."""
+        from convergence_orchestration.releases.traffic.opening import opened_scene  # noqa: PLC0415 as below
+
+        specification = self.specification(environment)
+        with opened_scene(self.settings(environment), specification, bigquery.bigquery()) as scene:
+            yield scene
 
     @contextmanager
     def opened(
