@@ -20,8 +20,12 @@ from convergence_orchestration.keys.resources import key_resources
 from convergence_orchestration.keys.upkeep.jobs import upkeep_jobs
 from convergence_orchestration.keys.upkeep.schedules import upkeep_schedules
 from convergence_orchestration.releases.assets import release_assets
+from convergence_orchestration.releases.hands.jobs import hand_jobs
 from convergence_orchestration.releases.jobs import release_jobs
+from convergence_orchestration.releases.report.assets import report_assets, report_jobs
 from convergence_orchestration.releases.resources import release_resources
+from convergence_orchestration.releases.traffic.jobs import traffic_jobs
+from convergence_orchestration.releases.traffic.sensors import release_sensors
 from convergence_orchestration.settings import Settings, load_settings
 from convergence_orchestration.tenancy.assets import tenant_assets
 from convergence_orchestration.tenancy.by_hand.jobs import tenancy_forms
@@ -64,6 +68,7 @@ def build_definitions(
             *tenant_assets(),
             *tenant_schema_assets(),
             *release_assets(),
+            *report_assets(),
         ],
         asset_checks=warehouse_checks(),
         jobs=[
@@ -77,8 +82,11 @@ def build_definitions(
             *key_jobs(),
             *upkeep_jobs(),
             *release_jobs(),
+            *traffic_jobs(),
+            *hand_jobs(),
+            *report_jobs(),
         ],
-        sensors=tenancy_sensors(),
+        sensors=[*tenancy_sensors(), *release_sensors()],
         schedules=[
             *environment_schedules(),
             *backup_schedules(),

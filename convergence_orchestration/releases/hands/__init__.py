@@ -1,0 +1,1 @@
+"""People's hands on a rollout: what they may do at any moment, and the events that it becomes."""
