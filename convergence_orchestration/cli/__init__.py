@@ -18,6 +18,8 @@ from convergence_orchestration.cli import (
     key_listing,
     lifecycle,
     log_lines,
+    release_hands,
+    releases,
     secret_manager,
     tenant_batches,
     tenant_changes,
@@ -94,6 +96,27 @@ app.add_typer(key, name="key")
 app.add_typer(audit.app, name="audit")
 app.add_typer(backups.app, name="backup")
 app.command()(backups.restore)
+release = typer.Typer(
+    no_args_is_help=True, help="Look at releases, and steer a rollout: each act is a run in Dagster."
+)
+_RELEASE_COMMANDS: dict[str, Callable[..., None]] = {
+    "list": releases.list_releases,
+    "show": releases.show,
+    "watch": releases.watch,
+    "report": releases.report,
+    "pause": release_hands.pause,
+    "resume": release_hands.resume,
+    "promote": release_hands.promote,
+    "abort": release_hands.abort,
+    "retry": release_hands.retry,
+    "rollback": release_hands.rollback,
+    "freeze": release_hands.freeze,
+    "unfreeze": release_hands.unfreeze,
+    "sign": release_hands.sign,
+}
+for name, act in _RELEASE_COMMANDS.items():
+    release.command(name)(act)
+app.add_typer(release, name="release")
 
 
 def _print_version(is_wanted: bool) -> None:  # noqa: FBT001 Typer's callback

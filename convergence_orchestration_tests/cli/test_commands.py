@@ -63,6 +63,12 @@ print([name for name in {HEAVY!r} if name in sys.modules])
         ("key", "issue", "acmecorp"),
         ("key", "reveal", "key_1"),
         ("key", "revoke", "key_1"),
+        ("release", "list"),
+        ("release", "watch", "--seconds", "1"),
+        ("release", "pause"),
+        ("release", "rollback", "--to", "api-1"),
+        ("release", "freeze", "--until", "2030-01-01T00:00:00Z"),
+        ("release", "sign", "v1", "on_call", "--name", "ana"),
         ("status",),
     ],
 )

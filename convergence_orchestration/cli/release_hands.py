@@ -1,0 +1,121 @@
+"""`convergence release pause|resume|promote|abort|retry|rollback|freeze|unfreeze|sign`: people's hands on a rollout.
+
+What belongs here: commands, each of which launches the job that the UI offers too.
+"""
+
+from typing import Annotated
+
+import typer
+
+from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, DataDir
+from convergence_orchestration.cli.release_runs import Environment, Reason, launch
+
+_Release = Annotated[str, typer.Argument(help="Which release; left out: the one that was handed over last.")]
+_ThisRelease = Annotated[str, typer.Argument(help="The release.")]
+
+
+def pause(
+    release: _Release = "",
+    *,
+    reason: Reason = "",
+    environment: Environment = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Promote nothing until somebody resumes it; what turns out bad is still rolled back."""
+    config = {"release": release, "reason": reason, "environment": environment}
+    launch(data_dir, "pause_release", "pause_rollout", config)
+
+
+def resume(
+    release: _Release = "",
+    *,
+    reason: Reason = "",
+    environment: Environment = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Let a release that waits for a person go on."""
+    config = {"release": release, "reason": reason, "environment": environment}
+    launch(data_dir, "resume_release", "resume_rollout", config)
+
+
+def promote(
+    release: _Release = "",
+    *,
+    percent: Annotated[int, typer.Option(min=0, max=100, help="To which share; 0: the next stage.")] = 0,
+    reason: Reason = "",
+    environment: Environment = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Begin the next stage now, or the one that is named, whatever the clock or a freeze says."""
+    config = {"release": release, "percent": percent, "reason": reason, "environment": environment}
+    launch(data_dir, "promote_release", "promote_rollout", config)
+
+
+def abort(
+    release: _Release = "",
+    *,
+    reason: Reason = "",
+    environment: Environment = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Give all traffic back to the stable revision, also after the release was finished."""
+    config = {"release": release, "reason": reason, "environment": environment}
+    launch(data_dir, "abort_release", "abort_rollout", config)
+
+
+def retry(
+    release: _Release = "",
+    *,
+    reason: Reason = "",
+    environment: Environment = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Begin a release that was rolled back or stopped again with its first stage."""
+    config = {"release": release, "reason": reason, "environment": environment}
+    launch(data_dir, "retry_release", "retry_rollout", config)
+
+
+def rollback(
+    *,
+    to: Annotated[str, typer.Option("--to", help="Which revision; left out: the one before.")] = "",
+    reason: Reason = "",
+    environment: Environment = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Give all traffic to the revision before, or to one that is named; it is verified and the service is probed."""
+    config = {"revision": to, "reason": reason, "environment": environment}
+    launch(data_dir, "rollback_service", "roll_back", config)
+
+
+def freeze(
+    *,
+    until: Annotated[str, typer.Option("--until", help="ISO 8601, for example 2030-01-02T06:00:00Z.")],
+    start: Annotated[str, typer.Option("--from", help="ISO 8601; left out: now.")] = "",
+    reason: Reason = "",
+    environment: Environment = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Promote nothing for a while, in any release of the service; rolling back is always allowed."""
+    config = {"start": start, "until": until, "reason": reason, "environment": environment}
+    launch(data_dir, "freeze_releases", "freeze", config)
+
+
+def unfreeze(
+    *, reason: Reason = "", environment: Environment = "", data_dir: DataDir = DEFAULT_DATA_DIR
+) -> None:
+    """End every freeze by hand."""
+    launch(data_dir, "unfreeze_releases", "unfreeze", {"reason": reason, "environment": environment})
+
+
+def sign(
+    release: _ThisRelease,
+    item: Annotated[str, typer.Argument(help="security_review or on_call.")],
+    *,
+    name: Annotated[str, typer.Option(help="Who signs; it counts for this release alone.")],
+    note: Annotated[str, typer.Option(help="What was looked at, or who is on call until when.")] = "",
+    environment: Environment = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Sign an item of a release's check-list."""
+    config = {"release": release, "item": item, "name": name, "note": note, "environment": environment}
+    launch(data_dir, "sign_release_item", "sign_item", config)
