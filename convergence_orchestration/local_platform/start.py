@@ -103,20 +103,12 @@ class Running:
 
     def stop(self) -> PlatformRecord:
         """Stop everything and wait for it: the record after that. Asked again meanwhile, it kills instead of waiting."""
-        self._ask_to_stop()
+        self._supervisor.send_signal(signal.SIGTERM)
         while True:
             try:
                 return self.wait_for_end()
             except KeyboardInterrupt:
                 self._supervisor.send_signal(signal.SIGTERM)
-
-    def _ask_to_stop(self) -> None:
-        """By the end of the lifeline, which a supervisor that has just begun sees too; a signal could come too early for it."""
-        lifeline = self._supervisor.stdin
-        if lifeline is None or lifeline.closed:
-            self._supervisor.send_signal(signal.SIGTERM)
-        else:
-            lifeline.close()
 
     def _platform(self) -> PlatformRecord:
         platform = record.read(self.directory)
