@@ -35,7 +35,8 @@ async def _run_job(settings: "Settings", job: str, run_config: Mapping[str, obje
     from convergence_orchestration.api.dagster_client import DagsterClient  # noqa: PLC0415
     from convergence_orchestration.audit.runs import ACTOR_TAG  # noqa: PLC0415
 
-    async with httpx.AsyncClient() as http:
+    # Dagster is an address of ours: no proxy of the environment stands before it
+    async with httpx.AsyncClient(trust_env=False) as http:
         dagster = DagsterClient(http, settings.dagster_base_url)
         run_id = await dagster.launch(job, run_config, {ACTOR_TAG: f"cli:{getpass.getuser()}"})
         url = dagster.run_url(run_id)

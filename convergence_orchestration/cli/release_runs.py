@@ -4,7 +4,6 @@ What belongs here: what the commands about releases share. What a job does is Da
 service is a run, also from the command line.
 """
 
-import getpass
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +23,6 @@ Environment = Annotated[
     str, typer.Option("--environment", help="development, staging or production; left out: ENVIRONMENT's.")
 ]
 Reason = Annotated[str, typer.Option(help="Why, for whoever looks later.")]
-_WAIT_SECONDS = 90.0
 
 
 def settings_at(data_dir: "Path") -> "Settings":
@@ -42,34 +40,16 @@ def settings_at(data_dir: "Path") -> "Settings":
 
 
 def launch(data_dir: "Path", job: str, op: str, config: Mapping[str, object]) -> None:
-    """Launch a job of one op and wait until it has ended; say where to look.
+    """Launch a job of one op and wait until it has ended; fields that are left out are the job's to choose.
 
     Raises:
-        ConvergenceError: it failed, with what its error says; or Dagster does not answer.
+        ConvergenceError: as `run_job`.
     """
-    import anyio  # noqa: PLC0415 not for --help
+    from convergence_orchestration.cli.dagster_runs import run_job  # noqa: PLC0415 not for --help
 
-    settings = settings_at(data_dir)
     given = {name: value for name, value in config.items() if value not in ("", None)}
-    anyio.run(_launched, settings.dagster_base_url, job, {"ops": {op: {"config": given}}})
-
-
-async def _launched(dagster_url: str, job: str, run_config: Mapping[str, object]) -> None:
-    import httpx  # noqa: PLC0415 not for --help
-
-    from convergence_orchestration.api.dagster_client import DagsterClient  # noqa: PLC0415
-    from convergence_orchestration.audit.runs import ACTOR_TAG  # noqa: PLC0415
-
-    async with httpx.AsyncClient(trust_env=False) as http:
-        dagster = DagsterClient(http, dagster_url)
-        run_id = await dagster.launch(job, run_config, {ACTOR_TAG: getpass.getuser()})
-        url = dagster.run_url(run_id)
-        outcome = await dagster.wait(run_id, _WAIT_SECONDS)
-    error = outcome.error(url)
-    if error is not None:
-        tell(f"The run: {url}")
-        raise error
-    tell(f"{'Done' if outcome.status.is_finished else 'It still runs'}: {url}")
+    run_job(settings_at(data_dir), job, op, given)
+    tell("Done.")
 
 
 @contextmanager
