@@ -4,7 +4,7 @@ What belongs here: which commands there are. Each imports what it needs when it 
 at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -37,6 +37,13 @@ Exit status: 0 done; 1 it failed; 2 wrong usage or settings; 3 a platform alread
 there; 130 interrupted.
 """
 
+
+def _offer(group: typer.Typer, commands: Mapping[str, Callable[..., None]]) -> None:
+    """Let the group have these commands, by name."""
+    for name, act in commands.items():
+        group.command(name)(act)
+
+
 app = typer.Typer(
     name="convergence",
     cls=ReportingGroup,
@@ -49,22 +56,21 @@ for command in (lifecycle.up, lifecycle.down, lifecycle.status, log_lines.logs, 
 admins = typer.Typer(
     invoke_without_command=True, callback=secret_manager.admin_key, help=secret_manager.admin_key.__doc__
 )
-_ADMIN_COMMANDS: dict[str, Callable[..., None]] = {
+_ADMIN_COMMANDS: Mapping[str, Callable[..., None]] = {
     "list": admin_keys.list_administrators,
     "add": admin_keys.add,
     "rotate": admin_keys.rotate,
     "remove": admin_keys.remove,
     "reveal": admin_keys.reveal,
 }
-for name, act in _ADMIN_COMMANDS.items():
-    admins.command(name)(act)
+_offer(admins, _ADMIN_COMMANDS)
 app.add_typer(admins, name="admin-key")
 app.add_typer(environments.app, name="environment")
 app.command("gcloud-env")(secret_manager.gcloud_env)
 tenant = typer.Typer(
     no_args_is_help=True, help="Make tenants, one or many, look at them, change them, let them leave."
 )
-_TENANT_COMMANDS: dict[str, Callable[..., None]] = {
+_TENANT_COMMANDS: Mapping[str, Callable[..., None]] = {
     "create": tenants.create,
     "import": tenant_import.import_file,
     "list": tenants.list_tenants,
@@ -77,11 +83,10 @@ _TENANT_COMMANDS: dict[str, Callable[..., None]] = {
     "requests": tenant_requests.list_requests,
     "request": tenant_requests.request,
 }
-for name, act in _TENANT_COMMANDS.items():
-    tenant.command(name)(act)
+_offer(tenant, _TENANT_COMMANDS)
 app.add_typer(tenant, name="tenant")
 key = typer.Typer(no_args_is_help=True, help="Issue, rotate and revoke tenants' keys, and look at them.")
-_KEY_COMMANDS: dict[str, Callable[..., None]] = {
+_KEY_COMMANDS: Mapping[str, Callable[..., None]] = {
     "issue": tenant_keys.issue,
     "list": key_listing.list_keys,
     "show": key_listing.show,
@@ -90,8 +95,7 @@ _KEY_COMMANDS: dict[str, Callable[..., None]] = {
     "revoke": tenant_keys.revoke,
     "revoke-all": tenant_keys.revoke_all,
 }
-for name, act in _KEY_COMMANDS.items():
-    key.command(name)(act)
+_offer(key, _KEY_COMMANDS)
 app.add_typer(key, name="key")
 app.add_typer(audit.app, name="audit")
 app.add_typer(backups.app, name="backup")
@@ -99,7 +103,7 @@ app.command()(backups.restore)
 release = typer.Typer(
     no_args_is_help=True, help="Look at releases, and steer a rollout: each act is a run in Dagster."
 )
-_RELEASE_COMMANDS: dict[str, Callable[..., None]] = {
+_RELEASE_COMMANDS: Mapping[str, Callable[..., None]] = {
     "list": releases.list_releases,
     "show": releases.show,
     "watch": releases.watch,
@@ -114,8 +118,7 @@ _RELEASE_COMMANDS: dict[str, Callable[..., None]] = {
     "unfreeze": release_hands.unfreeze,
     "sign": release_hands.sign,
 }
-for name, act in _RELEASE_COMMANDS.items():
-    release.command(name)(act)
+_offer(release, _RELEASE_COMMANDS)
 app.add_typer(release, name="release")
 
 

@@ -3,6 +3,7 @@
 What belongs here: commands, each of which launches the job that the UI offers too.
 """
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -14,28 +15,38 @@ _Release = Annotated[str, typer.Argument(help="Which release; left out: the one 
 _ThisRelease = Annotated[str, typer.Argument(help="The release.")]
 
 
-def pause(
-    release: _Release = "",
-    *,
-    reason: Reason = "",
-    environment: Environment = "",
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-) -> None:
-    """Promote nothing until somebody resumes it; what turns out bad is still rolled back."""
-    config = {"release": release, "reason": reason, "environment": environment}
-    launch(data_dir, "pause_release", "pause_rollout", config)
+def _steering(job: str, op: str, sentence: str) -> Callable[..., None]:
+    """A command that launches a job which asks for nothing but a release and a reason."""
+
+    def steer(
+        release: _Release = "",
+        *,
+        reason: Reason = "",
+        environment: Environment = "",
+        data_dir: DataDir = DEFAULT_DATA_DIR,
+    ) -> None:
+        launch(data_dir, job, op, {"release": release, "reason": reason, "environment": environment})
+
+    steer.__doc__ = sentence
+    return steer
 
 
-def resume(
-    release: _Release = "",
-    *,
-    reason: Reason = "",
-    environment: Environment = "",
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-) -> None:
-    """Let a release that waits for a person go on."""
-    config = {"release": release, "reason": reason, "environment": environment}
-    launch(data_dir, "resume_release", "resume_rollout", config)
+pause = _steering(
+    "pause_release",
+    "pause_rollout",
+    "Promote nothing until somebody resumes it; what turns out bad is still rolled back.",
+)
+resume = _steering("resume_release", "resume_rollout", "Let a release that waits for a person go on.")
+abort = _steering(
+    "abort_release",
+    "abort_rollout",
+    "Give all traffic back to the stable revision, also after the release was finished.",
+)
+retry = _steering(
+    "retry_release",
+    "retry_rollout",
+    "Begin a release that was rolled back or stopped again with its first stage.",
+)
 
 
 def promote(
@@ -49,30 +60,6 @@ def promote(
     """Begin the next stage now, or the one that is named, whatever the clock or a freeze says."""
     config = {"release": release, "percent": percent, "reason": reason, "environment": environment}
     launch(data_dir, "promote_release", "promote_rollout", config)
-
-
-def abort(
-    release: _Release = "",
-    *,
-    reason: Reason = "",
-    environment: Environment = "",
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-) -> None:
-    """Give all traffic back to the stable revision, also after the release was finished."""
-    config = {"release": release, "reason": reason, "environment": environment}
-    launch(data_dir, "abort_release", "abort_rollout", config)
-
-
-def retry(
-    release: _Release = "",
-    *,
-    reason: Reason = "",
-    environment: Environment = "",
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-) -> None:
-    """Begin a release that was rolled back or stopped again with its first stage."""
-    config = {"release": release, "reason": reason, "environment": environment}
-    launch(data_dir, "retry_release", "retry_rollout", config)
 
 
 def rollback(
