@@ -9,10 +9,14 @@ from convergence_orchestration_tests.emulators import EmulatedSettings, fresh_pr
 
 @pytest.fixture(scope="session")
 def control_plane(emulated_settings: EmulatedSettings) -> ControlPlane:
-    """A bootstrapped project which the tests of one worker share; each takes tenants of its own."""
+    """A bootstrapped project which the tests of one worker share; each takes tenants of its own.
+
+    They are made before the API starts, which so knows them from its first look; one worker may get every
+    test, so there are more than all tests take.
+    """
     plane = ControlPlane(emulated_settings(fresh_project_id()))
     plane.bootstrap()
-    plane.add_tenants(100)
+    plane.add_tenants(1_000)
     return plane
 
 

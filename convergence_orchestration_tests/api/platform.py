@@ -183,9 +183,9 @@ class ControlPlane:
 
     def add_tenants(self, count: int) -> None:
         """ACTIVE tenants without datasets, for tests that need no more."""
-        self.unused_tenants.extend(new_tenant_id() for _ in range(count))
-        ids = ArrayQueryParameter("ids", "STRING", self.unused_tenants)
-        self.bigquery.execute(_ADD_TENANTS, [ids])
+        added = [new_tenant_id() for _ in range(count)]
+        self.bigquery.execute(_ADD_TENANTS, [ArrayQueryParameter("ids", "STRING", added)])
+        self.unused_tenants.extend(added)
 
     def tenant(self, state: str = "ACTIVE") -> str:
         """The id of a tenant in this state that no other test uses and that has no key."""
