@@ -157,6 +157,6 @@ def _print_health(health: "PlatformHealth") -> None:
     table_console.print(table)
     table_console.print(
         f"\nAPI {health.api_url}  Dagster {health.dagster_url}  BigQuery {health.bigquery_url}  "
-        f"KMS, Secret Manager {health.local_gcp_address}",
+        f"Google Cloud {health.local_gcp_address}",
         soft_wrap=True,
     )

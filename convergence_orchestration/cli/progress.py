@@ -134,7 +134,7 @@ def address_lines(addresses: Addresses) -> str:
   API                  {addresses.api} (calls: {addresses.api}/docs)
   Dagster              {addresses.webserver}
   BigQuery             {addresses.bigquery}
-  KMS, Secret Manager  {addresses.local_gcp_grpc} (gRPC), {addresses.local_gcp_rest} (REST)"""
+  Google Cloud         {addresses.local_gcp_grpc} (gRPC), {addresses.local_gcp_rest} (REST)"""
 
 
 def _line(name: ServiceName, service: ServiceRecord) -> str:

@@ -61,22 +61,31 @@ class FreezeConfig(_Config):
     until: str = Field(description="Until when, ISO 8601, for example 2030-01-02T06:00:00Z.")
 
 
-@dg.op(retry_policy=_RETRIES)
-def pause_rollout(
-    context: dg.OpExecutionContext, config: SteerConfig, bigquery: BigQueryConnection, releases: Releases
-) -> None:
-    """Nothing is promoted until somebody resumes it; what turns out bad is still rolled back."""
-    _steer(_Run(context, releases, bigquery), config, _hand(EventKind.PAUSED, config, release=config.release))
+def _steering(name: str, kind: EventKind, description: str) -> dg.OpDefinition:
+    """An op that asks for nothing but a release and a reason."""
+
+    @dg.op(name=name, description=description, retry_policy=_RETRIES)
+    def steer(
+        context: dg.OpExecutionContext, config: SteerConfig, bigquery: BigQueryConnection, releases: Releases
+    ) -> None:
+        hand = _hand(kind, config, release=config.release)
+        _steer(_Run(context, releases, bigquery), config, hand)
+
+    return steer
 
 
-@dg.op(retry_policy=_RETRIES)
-def resume_rollout(
-    context: dg.OpExecutionContext, config: SteerConfig, bigquery: BigQueryConnection, releases: Releases
-) -> None:
-    """A rollout that waits for a person goes on."""
-    _steer(
-        _Run(context, releases, bigquery), config, _hand(EventKind.RESUMED, config, release=config.release)
-    )
+pause_rollout = _steering(
+    "pause_rollout",
+    EventKind.PAUSED,
+    "Nothing is promoted until somebody resumes it; what turns out bad is still rolled back.",
+)
+resume_rollout = _steering("resume_rollout", EventKind.RESUMED, "A rollout that waits for a person goes on.")
+abort_rollout = _steering("abort_rollout", EventKind.ABORTED, "All traffic goes back to the stable revision.")
+retry_rollout = _steering(
+    "retry_rollout",
+    EventKind.RETRIED,
+    "A release that was rolled back or stopped begins again with its first stage.",
+)
 
 
 @dg.op(retry_policy=_RETRIES)
@@ -86,26 +95,6 @@ def promote_rollout(
     """The next stage, or the one that is named, begins now."""
     hand = _hand(EventKind.PROMOTE_NOW, config, release=config.release, percent=config.percent or None)
     _steer(_Run(context, releases, bigquery), config, hand)
-
-
-@dg.op(retry_policy=_RETRIES)
-def abort_rollout(
-    context: dg.OpExecutionContext, config: SteerConfig, bigquery: BigQueryConnection, releases: Releases
-) -> None:
-    """All traffic goes back to the stable revision."""
-    _steer(
-        _Run(context, releases, bigquery), config, _hand(EventKind.ABORTED, config, release=config.release)
-    )
-
-
-@dg.op(retry_policy=_RETRIES)
-def retry_rollout(
-    context: dg.OpExecutionContext, config: SteerConfig, bigquery: BigQueryConnection, releases: Releases
-) -> None:
-    """A release that was rolled back or stopped begins again with its first stage."""
-    _steer(
-        _Run(context, releases, bigquery), config, _hand(EventKind.RETRIED, config, release=config.release)
-    )
 
 
 @dg.op(retry_policy=_RETRIES)

@@ -144,7 +144,9 @@ def _moment(field: str, text: str) -> datetime:
 
 def _must_be_under_way(_hand: Hand, history: History, release_id: ReleaseId) -> None:
     rollout = history.rollout
-    if rollout is None or rollout.release_id != release_id:
+    if rollout is None:
+        raise _senseless("Release something first, by the job `deploy_service`: no release is under way.")
+    if rollout.release_id != release_id:
         raise _senseless(f"Name the release that is under way: {release_id} is not.")
     if rollout.ended is not None or rollout.returning:
         raise _senseless(f"Retry the release or make a new one: {release_id} is not under way any more.")
@@ -160,7 +162,9 @@ def _must_wait(hand: Hand, history: History, release_id: ReleaseId) -> None:
 
 def _must_be_last(_hand: Hand, history: History, release_id: ReleaseId) -> None:
     rollout = history.rollout
-    if rollout is None or rollout.release_id != release_id:
+    if rollout is None:
+        raise _senseless("Roll back to a revision instead: no release was handed over yet.")
+    if rollout.release_id != release_id:
         raise _senseless(f"Roll back to a revision instead: {release_id} is not the last release.")
 
 

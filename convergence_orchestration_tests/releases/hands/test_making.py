@@ -100,6 +100,13 @@ def test_what_makes_no_sense_is_refused(
     assert _refused(hand, *events).code is code
 
 
+@pytest.mark.parametrize("kind", [EventKind.PAUSED, EventKind.PROMOTE_NOW, EventKind.ABORTED])
+def test_before_any_release_the_error_says_so_and_names_none(kind: EventKind) -> None:
+    message = str(_refused(Hand(kind)))
+    assert "by-hand" not in message
+    assert "no release" in message
+
+
 def test_a_waiting_release_may_be_resumed_and_a_finished_one_aborted() -> None:
     assert _made(Hand(EventKind.RESUMED), _HANDED_OVER, _PAUSED).release_id == V2
     assert _made(Hand(EventKind.ABORTED, release="v2"), _HANDED_OVER, _FINISHED).revision == RevisionName(NEW)
