@@ -172,6 +172,7 @@ async def test_what_outlives_a_service_is_ended_with_it_and_what_belongs_to_a_la
 
     assert set(ended) == {QUICK.grace}
     assert is_gone(other.pid)
+    other.wait(QUICK.grace)
 
 
 @pytest.mark.parametrize("is_step", [True, False])
