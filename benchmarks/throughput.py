@@ -30,7 +30,7 @@ def main() -> None:
     """Measure, and print rows for docs/benchmarks.md."""
     parser = argparse.ArgumentParser(description="Authenticated requests against a bare endpoint")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--seconds", type=float, default=10.0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         measure(Path(directory), arguments.rounds, arguments.seconds)

@@ -1,5 +1,7 @@
 """`python -m convergence_orchestration.api`: the API as a process, on API_HOST and API_PORT."""
 
+import gc
+
 import uvicorn
 
 from convergence_orchestration.api.app import create_app
@@ -14,6 +16,7 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT; wrong settings end it with a sentence for each and status 2."""
     app = create_app()
     settings: Settings = app.state.settings
+    gc.freeze()  # what is imported by now stays for ever: no collection needs to look through it again
     uvicorn.run(
         app,
         host=settings.api_host,

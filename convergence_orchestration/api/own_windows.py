@@ -9,8 +9,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from limits import RateLimitItem
 
@@ -19,8 +18,7 @@ _COUNTS_BETWEEN_SWEEPS: Final = 10_000
 _Key = tuple[str, int, str]
 
 
-@dataclass(frozen=True)
-class Allowance:
+class Allowance(NamedTuple):
     """What is left of the limit that is nearest to its end; `reset` is in seconds from now."""
 
     limit: int

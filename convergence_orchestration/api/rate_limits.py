@@ -57,7 +57,11 @@ class RateLimits:
         await self._charge(self._creation, administrator, context)
 
     async def _charge(self, items: Sequence[RateLimitItem], who: str, context: RequestContext) -> None:
-        allowance = await self._count(items, who)
+        allowance = (
+            self._own.count(items, who)
+            if self._shared is None
+            else await self._shared_count(self._shared, items, who)
+        )
         context.headers.update(allowance.headers())
         if allowance.is_exceeded:
             raise TransientError(
@@ -67,11 +71,11 @@ class RateLimits:
                 retry_after=allowance.reset,
             )
 
-    async def _count(self, items: Sequence[RateLimitItem], who: str) -> Allowance:
-        if self._shared is None:
-            return self._own.count(items, who)
+    async def _shared_count(
+        self, shared: MovingWindowRateLimiter, items: Sequence[RateLimitItem], who: str
+    ) -> Allowance:
         try:
-            return await anyio.to_thread.run_sync(_count, self._shared, items, who)
+            return await anyio.to_thread.run_sync(_count, shared, items, who)
         except Exception as error:  # noqa: BLE001 whatever Redis' client raises, see the module
             _log.warning(
                 "Rate limits are counted in this process alone: their storage fails",
