@@ -71,6 +71,15 @@ class Api:
         body: dict[str, object] = answer.json()
         return body
 
+    def look(self, path: str) -> dict[str, object] | None:
+        """The same; None while the platform is too busy to tell."""
+        try:
+            return self.get(path)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                raise
+            return None
+
 
 def main() -> None:
     """Print a Markdown table."""
@@ -160,7 +169,7 @@ def batch(platform: Platform, api: Api, count: int) -> None:
     begun = time.perf_counter()
     made = api.post("/tenants:batch", {"tenants": [{"tenant_id": f"batch_{n}"} for n in range(count)]}).json()
     path = f"/tenant-batches/{made['batch_id']}"
-    while not (progress := api.get(path))["is_finished"]:
+    while not (progress := api.look(path)) or not progress["is_finished"]:
         time.sleep(_LOOK_SECONDS)
     ours = time.perf_counter() - begun
     if progress["failures"]:
