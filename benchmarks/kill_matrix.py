@@ -67,13 +67,21 @@ def main() -> None:
         assert platform.admin("POST", "/bootstrap", {}).is_success
         for victim in arguments.victims:
             begun = time.perf_counter()
-            found = [sentence for turn in range(arguments.times) for sentence in of(platform, victim, turn)]
+            found = [sentence for turn in range(arguments.times) for sentence in told(platform, victim, turn)]
             count = len(boundaries(*ROWS[victim].calls))
             seconds = time.perf_counter() - begun
             print(f"| {victim} | {count} | {arguments.times} | {len(found)} | {seconds:.0f} |", flush=True)
             wrong += found
     print("\n".join(wrong))
     sys.exit(bool(wrong))
+
+
+def told(platform: Platform, name: str, turn: int) -> list[str]:
+    """One turn, told on standard error: a run of an hour that is cut short has shown something, too."""
+    begun = time.perf_counter()
+    found = of(platform, name, turn)
+    sys.stderr.write(f"{name}, turn {turn + 1}: {len(found)} wrong, {time.perf_counter() - begun:.0f} s\n")
+    return found
 
 
 def of(platform: Platform, name: str, turn: int) -> list[str]:

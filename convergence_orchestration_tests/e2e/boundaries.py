@@ -33,6 +33,8 @@ from convergence_orchestration_tests.e2e.platform import PATIENCE, Platform
 TABLES = [spec.name for spec in tenant_tables()]
 ROWS = ("tenant_profiles", "tenant_subscriptions", "tenant_usage_quotas")
 _RETRY_SECONDS = 0.2
+_DONE_SECONDS = 600
+"""A request whose run is lost without a trace is launched again after two minutes."""
 
 
 @dataclass(frozen=True)
@@ -132,12 +134,28 @@ def ask(platform: Platform, trial: Trial) -> None:
 
 def wait_until_done(platform: Platform, trials: Sequence[Trial]) -> None:
     requests = TenantRequests(BigQuery(platform.bigquery()))
+    deadline = time.monotonic() + _DONE_SECONDS
+    while open_ones := not_done(requests, trials):
+        assert time.monotonic() < deadline, f"not DONE within {_DONE_SECONDS} s: {open_ones}"
+        time.sleep(_RETRY_SECONDS)
 
-    def are_done() -> bool:
-        known = requests.get_all([trial.request_id for trial in trials])
-        return len(known) == len(trials) and all(request.state is RequestState.DONE for request in known)
 
-    eventually(are_done, f"{len(trials)} requests are DONE")
+def not_done(requests: TenantRequests, trials: Sequence[Trial]) -> list[str]:
+    """What is not DONE yet, and how it is."""
+    wanted = {
+        trial.request_id: f"{trial.tenant_id} ({trial.boundary.when} {trial.boundary.name})"
+        for trial in trials
+    }
+    known = requests.get_all(list(wanted))
+    written = {request.request_id for request in known}
+    return [
+        *(f"{trial}: not written down" for request_id, trial in wanted.items() if request_id not in written),
+        *(
+            f"{wanted[request.request_id]}: {request.state}, attempt {request.attempt}, run {request.run_id}, {request.reason}"
+            for request in known
+            if request.state is not RequestState.DONE
+        ),
+    ]
 
 
 def what_is_wrong(platform: Platform, trials: Sequence[Trial]) -> list[str]:
