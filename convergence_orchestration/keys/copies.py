@@ -5,7 +5,7 @@ none. Bytes come before the row and go behind it; bytes whose row is gone are fo
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import SecretStr
 
@@ -19,6 +19,12 @@ from convergence_orchestration.keys.token import generate_tenant_key, hash_of
 from convergence_orchestration.logs import logger
 from convergence_orchestration.tenancy.model import TenantId
 
+KEPT_FOR = timedelta(days=7)
+"""How long a copy waits for its key to be issued."""
+
+_REUSED_FOR = KEPT_FOR - timedelta(
+    hours=1
+)  # a key is issued within minutes: before its copy is swept as never issued
 _log = logger(__name__)
 
 
@@ -42,7 +48,7 @@ class SealedCopies:
 
         Raises:
             PermanentError: IDEMPOTENCY_KEY_REUSED if the key id has a copy for another tenant.
-            TransientError: UNAVAILABLE if the copy was wiped meanwhile: the next try makes another.
+            TransientError: UNAVAILABLE if the copy was wiped meanwhile, or is about to be: the next try makes another.
         """
         under = self.shredder.make(place.tenant_id, place.key_id)
         api_key = generate_tenant_key(place.environment)
@@ -58,7 +64,7 @@ class SealedCopies:
         )
         if self.store.insert(copy):
             return Sealed(hash_of(api_key.get_secret_value()), outer.key_version)
-        return self._stored(kms, place)
+        return self._stored(kms, place, now)
 
     def open(self, kms: Kms, copy: SealedKey) -> SecretStr:
         """The key in a copy.
@@ -88,12 +94,15 @@ class SealedCopies:
         self.store.wipe_tenant(tenant_id)
         self.shredder.shred(self.shredder.of_tenant(tenant_id))
 
-    def _stored(self, kms: Kms, place: Place) -> Sealed:
+    def _stored(self, kms: Kms, place: Place, now: datetime) -> Sealed:
         stored = self.store.get(place.key_id)
         if stored is None:
             raise _wiped_meanwhile(place.key_id)
         if stored.tenant_id != place.tenant_id:
             raise reused(place.key_id)
+        if stored.sealed_at + _REUSED_FOR <= now:
+            self.wipe(place.key_id)
+            raise _wiped_meanwhile(place.key_id)
         try:
             opened = self.open(kms, stored)
         except PermanentError as error:

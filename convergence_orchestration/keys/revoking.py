@@ -38,7 +38,7 @@ def revoke(stores: KeyStores, asked: Revocation, now: datetime) -> KeyRecord:
     """
     record = find(stores.ledger, asked.key)
     if is_revocable(record, now):
-        stores.ledger.append(_event(record, asked, now))
+        stores.ledger.append(revoked_event(record, asked, now))
         record = replace(record, revoked_at=now)
     stores.copies.wipe(record.key_id)
     return record
@@ -57,7 +57,7 @@ def revoke_all(
     """Revoke every key of the tenant that is accepted now, and wipe all its sealed copies for good; the keys' ids."""
     accepted = stores.ledger.active_for(tenant_id, now)
     asked = (Revocation(record.key_id, actor, reason, request_id, run_id) for record in accepted)
-    events = [_event(record, each, now) for record, each in zip(accepted, asked, strict=True)]
+    events = [revoked_event(record, each, now) for record, each in zip(accepted, asked, strict=True)]
     if events:
         stores.ledger.append(*events)
     stores.copies.wipe_tenant(tenant_id)
@@ -86,7 +86,8 @@ def find(ledger: KeyEvents, key: str) -> KeyRecord:
     return record
 
 
-def _event(record: KeyRecord, asked: Revocation, now: datetime) -> KeyEvent:
+def revoked_event(record: KeyRecord, asked: Revocation, now: datetime) -> KeyEvent:
+    """The event by which a key ends for good."""
     return KeyEvent(
         key_id=record.key_id,
         tenant_id=record.tenant_id,

@@ -231,16 +231,29 @@ def test_a_key_id_of_which_another_tenant_has_a_copy_is_refused(
     assert raised.value.code is ErrorCode.IDEMPOTENCY_KEY_REUSED
 
 
-def test_a_copy_that_nobody_can_open_is_replaced_before_its_key_is_issued(
-    project: Settings, stores: KeyStores, secrets: Secrets, kms: Kms, tenant_id: TenantId, key_id: KeyId
+@pytest.mark.parametrize(
+    ("is_shredded", "then"),
+    [(True, 1), (False, 7 * 24 * 3600 - 3600)],
+    ids=["its bytes are gone", "it is about to be swept"],
+)
+def test_a_copy_that_nobody_could_open_is_replaced_before_its_key_is_issued(
+    project: Settings,
+    stores: KeyStores,
+    secrets: Secrets,
+    kms: Kms,
+    tenant_id: TenantId,
+    is_shredded: bool,  # noqa: FBT001 a case
+    then: int,
 ) -> None:
+    key_id = new_key_id()
     dying = stores_over(DyingBigQuery(bigquery_client(project), 3), secrets)
     with pytest.raises(KilledError):
         issue(dying, kms, new_key(key_id, tenant_id), at(0))
-    stores.copies.shredder.shred([key_id])
+    if is_shredded:
+        stores.copies.shredder.shred([key_id])
     with pytest.raises(TransientError, match="Try again"):
-        issue(stores, kms, new_key(key_id, tenant_id), at(1))
-    record = issue(stores, kms, new_key(key_id, tenant_id), at(2))
+        issue(stores, kms, new_key(key_id, tenant_id), at(then))
+    record = issue(stores, kms, new_key(key_id, tenant_id), at(then + 1))
     assert record.key_hash == hash_of(stored_key(stores, kms, record))
 
 

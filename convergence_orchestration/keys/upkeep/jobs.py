@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from convergence_orchestration.audit.runs import actor_of
 from convergence_orchestration.audit.trail import AuditTrail
 from convergence_orchestration.gcp.resources import (
     BigQueryConnection,
@@ -16,13 +17,14 @@ from convergence_orchestration.gcp.resources import (
 )
 from convergence_orchestration.keys.resources import KeyStoresApi
 from convergence_orchestration.keys.upkeep.resealing import reseal
-from convergence_orchestration.keys.upkeep.sweeping import sweep
+from convergence_orchestration.keys.upkeep.sweeping import Sweeper, sweep
 
 _RETRIES = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL)
 
 
 @dg.op(
-    description="Wipes the sealed copies that nobody may fetch any more, and deletes the bytes of copies that are gone.",
+    description="Wipes the sealed copies that nobody may fetch any more, revokes the keys that nobody fetched, and deletes the "
+    "bytes of copies that are gone.",
     retry_policy=_RETRIES,
 )
 def sweep_copies(
@@ -33,10 +35,16 @@ def sweep_copies(
     audit: dg.ResourceParam[AuditTrail],
 ) -> None:
     """One pass."""
+    by = Sweeper(actor_of(context.run.tags).name, context.run_id)
     with reported_failures():
-        swept = sweep(key_stores.over(bigquery, secret_manager, audit), datetime.now(UTC))
+        swept = sweep(key_stores.over(bigquery, secret_manager, audit), by, datetime.now(UTC))
+    for key in swept.ended:
+        context.log.warning(
+            "Nobody fetched %s of %s: it is revoked, issue another.", key.key_id, key.tenant_id
+        )
     context.add_output_metadata(
         {
+            "revoked": dg.MetadataValue.json([key.key_id for key in swept.ended]),
             "wiped": dg.MetadataValue.json({due.key_id: due.reason for due in swept.wiped}),
             "shredded": dg.MetadataValue.json(list(swept.shredded)),
         }
@@ -75,7 +83,8 @@ def reseal_copies(
 
 @dg.job(
     name="sweep_sealed_keys",
-    description="Wipes sealed copies of keys that are over, were handed over, or were never fetched. Harmless at any time.",
+    description="Wipes sealed copies of keys that are over, were handed over, or were never fetched within a week; the last "
+    "are revoked. Harmless at any time.",
 )
 def sweep_sealed_keys() -> None:
     """The one op, so that it can be launched by name."""

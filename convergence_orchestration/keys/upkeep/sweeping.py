@@ -1,21 +1,21 @@
 """Which sealed copies nobody may fetch any more, and wiping them with the bytes that open them.
 
-What belongs here: the decision (pure) and the one pass that carries it out; repeated, it changes nothing more.
+A key that nobody fetched is revoked before its copy goes: else it would hold its tenant's place, active, and nobody could
+ever have it. What belongs here: the decision (pure) and the one pass that carries it out; repeated, it changes nothing more.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from convergence_orchestration.keys.copies import KEPT_FOR
 from convergence_orchestration.keys.ledger import KeyEvents
-from convergence_orchestration.keys.life import may_be_redelivered
-from convergence_orchestration.keys.model import KeyId, KeyRecord
+from convergence_orchestration.keys.life import FETCHED_WITHIN, is_nobodys, may_be_redelivered
+from convergence_orchestration.keys.model import KeyEvent, KeyId, KeyRecord
+from convergence_orchestration.keys.revoking import Revocation, revoked_event
 from convergence_orchestration.keys.sealed_store import CopyFacts, SealedKeys
 from convergence_orchestration.keys.shredding import Shreddable
 from convergence_orchestration.keys.stores import KeyStores
-
-KEPT_FOR = timedelta(days=7)
-"""How long a copy waits for a key to be issued, or to be fetched."""
 
 ORPHANED_AFTER = timedelta(days=1)
 """How long bytes without a copy stay: a run that is killed between making them and storing its copy is retried."""
@@ -23,10 +23,19 @@ ORPHANED_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Due:
-    """A copy to be wiped, and why, for a person."""
+    """A copy to be wiped, and why, for a person; `unfetched` is its key if that ends with it."""
 
     key_id: KeyId
     reason: str
+    unfetched: KeyRecord | None = None
+
+
+@dataclass(frozen=True)
+class Sweeper:
+    """Who sweeps, for the ledger, and in which run."""
+
+    actor: str
+    run_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -36,13 +45,18 @@ class Swept:
     wiped: tuple[Due, ...]
     shredded: tuple[KeyId, ...]
 
+    @property
+    def ended(self) -> tuple[KeyRecord, ...]:
+        """The keys that it revoked, as they were before."""
+        return tuple(each.unfetched for each in self.wiped if each.unfetched is not None)
+
 
 def due_copies(
     copies: Iterable[CopyFacts], records: Mapping[KeyId, KeyRecord], now: datetime
 ) -> tuple[Due, ...]:
     """The copies that nobody may fetch any more at `now`."""
-    reasons = ((copy.key_id, _reason(copy, records.get(copy.key_id), now)) for copy in copies)
-    return tuple(Due(key_id, reason) for key_id, reason in reasons if reason is not None)
+    found = (_due(copy, records.get(copy.key_id), now) for copy in copies)
+    return tuple(due for due in found if due is not None)
 
 
 def orphaned(secrets: Iterable[Shreddable], copies: Iterable[CopyFacts], now: datetime) -> tuple[KeyId, ...]:
@@ -63,9 +77,15 @@ def what_is_due(sealed: SealedKeys, ledger: KeyEvents, now: datetime) -> tuple[D
     return due_copies(copies, ledger.of_keys(*(copy.key_id for copy in copies)), now)
 
 
-def sweep(stores: KeyStores, now: datetime) -> Swept:
-    """Wipe what is due, and delete bytes whose copies are gone. Errors are those of BigQuery and Secret Manager."""
+def sweep(stores: KeyStores, by: Sweeper, now: datetime) -> Swept:
+    """Revoke the keys that nobody fetched, wipe what is due, and delete bytes whose copies are gone.
+
+    Cut off behind a revocation, the next pass finds a revoked key's copy. Errors are those of BigQuery, Secret Manager and
+    the audit log.
+    """
     due = what_is_due(stores.copies.store, stores.ledger, now)
+    if events := [_ended(each, each.unfetched, by, now) for each in due if each.unfetched is not None]:
+        stores.ledger.append(*events)
     if due:
         stores.copies.wipe(*(each.key_id for each in due))
     secrets = stores.copies.shredder.all()  # read before the copies: bytes are made before their copy
@@ -74,11 +94,25 @@ def sweep(stores: KeyStores, now: datetime) -> Swept:
     return Swept(due, orphans)
 
 
-def _reason(copy: CopyFacts, record: KeyRecord | None, now: datetime) -> str | None:
-    if record is not None and not record.is_accepted(now):
+def _ended(due: Due, record: KeyRecord, by: Sweeper, now: datetime) -> KeyEvent:
+    return revoked_event(record, Revocation(due.key_id, by.actor, due.reason, run_id=by.run_id), now)
+
+
+def _due(copy: CopyFacts, record: KeyRecord | None, now: datetime) -> Due | None:
+    if record is None:
+        return Due(copy.key_id, "the key was never issued") if copy.sealed_at + KEPT_FOR <= now else None
+    if is_nobodys(record, now):
+        return Due(copy.key_id, f"nobody fetched the key within {FETCHED_WITHIN.days} days", unfetched=record)
+    reason = _reason(copy, record, now)
+    return None if reason is None else Due(copy.key_id, reason)
+
+
+def _reason(copy: CopyFacts, record: KeyRecord, now: datetime) -> str | None:
+    """Why the copy of a key goes that stays as it is."""
+    if not record.is_accepted(now):
         return f"the key is {record.state(now)}"
-    if record is not None and copy.is_repeatable and not may_be_redelivered(record, now):
-        return "the time in which it is handed over again is over"
-    if copy.sealed_at + KEPT_FOR > now:
+    if record.delivered_at is None:
         return None
-    return "the key was never issued" if record is None else "nobody fetched the key"
+    if copy.is_repeatable and not may_be_redelivered(record, now):
+        return "the time in which it is handed over again is over"
+    return "its delivery was cut off" if record.delivered_at + KEPT_FOR <= now else None

@@ -5,14 +5,17 @@ import dagster as dg
 import pytest
 
 from convergence_orchestration.definitions import build_definitions
+from convergence_orchestration.gcp.kms import Kms
 from convergence_orchestration.gcp.resources import settings_resources
+from convergence_orchestration.keys.issuing import issue
 from convergence_orchestration.keys.model import new_key_id
 from convergence_orchestration.keys.sealed_store import SealedKey
 from convergence_orchestration.keys.stores import KeyStores
 from convergence_orchestration.keys.upkeep.jobs import reseal_keys, sweep_sealed_keys
 from convergence_orchestration.keys.upkeep.schedules import sealed_key_sweep
 from convergence_orchestration.settings import Settings
-from convergence_orchestration_tests.keys.builders import ACME, DEVELOPMENT
+from convergence_orchestration.tenancy.model import TenantId
+from convergence_orchestration_tests.keys.builders import ACME, DEVELOPMENT, new_key
 from convergence_orchestration_tests.keys.job_resources import job_resources
 
 QUIET = datetime(2026, 11, 23, 12, 5, tzinfo=UTC)
@@ -40,12 +43,19 @@ def copy(stores: KeyStores) -> Iterator[SealedKey]:
 
 
 def test_a_sweep_is_launched_only_when_a_copy_is_due_or_once_a_day(
-    project: Settings, stores: KeyStores, copy: SealedKey
+    project: Settings, stores: KeyStores, kms: Kms, tenant_id: TenantId, copy: SealedKey
 ) -> None:
+    lost = issue(stores, kms, new_key(new_key_id(), tenant_id), lambda: copy.sealed_at).key_id
     assert isinstance(evaluated(project, QUIET), dg.RunRequest)
     result = sweep_sealed_keys.execute_in_process(resources=job_resources(project))
     (event,) = [each for each in result.all_events if each.is_successful_output]
-    assert event.step_output_data.metadata["wiped"].value == {copy.key_id: "the key was never issued"}
+    shown = {name: value.value for name, value in event.step_output_data.metadata.items()}
+    assert shown["revoked"] == [lost]
+    assert shown["wiped"] == {
+        copy.key_id: "the key was never issued",
+        lost: "nobody fetched the key within 7 days",
+    }
+    assert stores.ledger.active_for(tenant_id, datetime.now(UTC)) == []
     assert stores.copies.store.get(copy.key_id) is None
     assert isinstance(evaluated(project, QUIET), dg.SkipReason)
     assert isinstance(evaluated(project, QUIET.replace(hour=3, minute=35)), dg.RunRequest)
