@@ -5,6 +5,7 @@ once only the one whose statement deleted the copy gets the key. A key asked for
 for ten minutes, during which that Idempotency-Key gets it again; the ledger's event says when they began.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -42,28 +43,35 @@ def deliver(stores: KeyStores, kms: Kms, asked: Delivery, now: datetime) -> Deli
     """Hand over the key; its sealed copy is wiped, now or when its Idempotency-Key gets it no more.
 
     Raises:
-        PermanentError: KEY_NOT_FOUND, KEY_ALREADY_DELIVERED (the second time), FAILED_PRECONDITION (revoked or
-            expired), INVALID_ARGUMENT (the stored copy is not what was sealed for this tenant and key).
+        PermanentError: KEY_NOT_FOUND, KEY_ALREADY_DELIVERED (the second time), FAILED_PRECONDITION (revoked, expired, or
+            fetched by nobody in time), INVALID_ARGUMENT (the stored copy is not what was sealed for this tenant and key).
         TransientError: as BigQuery, KMS and Secret Manager say; the copy is still there and the same call may be made
             again.
     """
     record = _issued(stores, asked.key_id)
     refuse_delivery(record, now)
-    copy = stores.copies.store.get(asked.key_id)
-    if copy is None or not _may_get(record, copy, asked, now):
+    copies = stores.copies.store.of_key(asked.key_id)
+    if not copies or not _may_get(record, copies[0], asked, now):
         raise shredded(asked.key_id)
-    api_key = stores.copies.open(kms, copy)
-    if hash_of(api_key.get_secret_value()) != record.key_hash:
-        raise TransientError(
-            ErrorCode.DATA_CORRUPTED,
-            f"Try again, and if it stays so revoke {asked.key_id}: its sealed copy is not the key that was issued.",
-        )
+    api_key = _opened(stores, kms, record, copies)
     if record.delivered_at is None:
         stores.ledger.append(_delivered_event(record, asked, now))
-    is_kept = copy.is_repeatable and asked.is_its_request
+    is_kept = copies[0].is_repeatable and asked.is_its_request
     if not is_kept and not stores.copies.wipe_for_its_caller(asked.key_id):
         raise shredded(asked.key_id)
     return Delivered(api_key, replace(record, delivered_at=record.delivered_at or now))
+
+
+def _opened(stores: KeyStores, kms: Kms, record: KeyRecord, copies: Sequence[SealedKey]) -> SecretStr:
+    """The key that was issued; of two copies one may be what another try of it made, see `ledger_if_claimed.sql`."""
+    for copy in copies:
+        api_key = stores.copies.open(kms, copy)
+        if hash_of(api_key.get_secret_value()) == record.key_hash:
+            return api_key
+    raise TransientError(
+        ErrorCode.DATA_CORRUPTED,
+        f"Try again, and if it stays so revoke {record.key_id}: its sealed copy is not the key that was issued.",
+    )
 
 
 def _may_get(record: KeyRecord, copy: SealedKey, asked: Delivery, now: datetime) -> bool:

@@ -31,6 +31,8 @@ from convergence_orchestration.tenancy.model import TenantId, TenantState
 
 type Clock = Callable[[], datetime]
 
+_TRIES = 4
+
 _LEAVING = frozenset({TenantState.OFFBOARDING, TenantState.DELETED})
 
 
@@ -61,19 +63,21 @@ def issue(stores: KeyStores, kms: Kms, asked: NewKey, clock: Clock) -> KeyRecord
             allows, named in the details), IDEMPOTENCY_KEY_REUSED (the key id was used for something else).
         TransientError: as BigQuery, KMS and Secret Manager say; the same call continues.
     """
-    claim = claimed(
-        stores.slots,
-        partial(place_to_issue, stores, asked),
-        lambda: Claim(asked.tenant_id, asked.key_id, clock()),
+    return until_written(asked.key_id, partial(_issued_once, stores, kms, asked, clock))
+
+
+def until_written[T](key_id: KeyId, attempt: Callable[[], T | None]) -> T:
+    """What the first attempt gives that no other try of the same key, in another process, has overtaken.
+
+    Raises:
+        TransientError: UNAVAILABLE after many that were.
+    """
+    for _ in range(_TRIES):
+        if (done := attempt()) is not None:
+            return done
+    raise TransientError(
+        ErrorCode.UNAVAILABLE, f"Try again: {key_id} is being issued elsewhere.", {"key_id": key_id}
     )
-    if isinstance(claim, KeyRecord):
-        return claim
-    place = Place(asked.tenant_id, asked.key_id, asked.environment)
-    sealed = stores.copies.ensure(kms, place, clock(), is_repeatable=asked.is_repeatable)
-    now = in_time(claim, clock)
-    record = written(stores, issued_event(asked, sealed, now))
-    revoke_if_leaving(stores, record, clock)
-    return record
 
 
 def place_to_issue(stores: KeyStores, asked: NewKey, now: datetime) -> Slot | KeyRecord:
@@ -159,13 +163,9 @@ def issued_event(asked: NewKey, sealed: Sealed, now: datetime) -> KeyEvent:
     )
 
 
-def written(stores: KeyStores, issued: KeyEvent, *others: KeyEvent) -> KeyRecord:
-    """Write down the issue, and what happens with it; the new key's record."""
-    stores.ledger.append(issued, *others)
-    record = record_of([issued])
-    if record is None:
-        raise TypeError("an issue without a hash")
-    return record
+def written(stores: KeyStores, claim: Claim, issued: KeyEvent, *others: KeyEvent) -> KeyRecord | None:
+    """Write down the issue, and what happens with it: the new key's record, or None if the claim was overtaken."""
+    return record_of([issued]) if stores.ledger.issue(claim, issued, *others) else None
 
 
 def revoke_if_leaving(stores: KeyStores, record: KeyRecord, clock: Clock) -> None:
@@ -180,3 +180,19 @@ def revoke_if_leaving(stores: KeyStores, record: KeyRecord, clock: Clock) -> Non
     reason = "The tenant began to leave while the key was issued."
     revoke(stores, Revocation(record.key_id, record.actor, reason, run_id=record.run_id), clock())
     refuse_unless_active(standing, record.tenant_id)
+
+
+def _issued_once(stores: KeyStores, kms: Kms, asked: NewKey, clock: Clock) -> KeyRecord | None:
+    claim = claimed(
+        stores.slots,
+        partial(place_to_issue, stores, asked),
+        lambda: Claim(asked.tenant_id, asked.key_id, clock()),
+    )
+    if isinstance(claim, KeyRecord):
+        return claim
+    place = Place(asked.tenant_id, asked.key_id, asked.environment)
+    sealed = stores.copies.ensure(kms, place, clock(), is_repeatable=asked.is_repeatable)
+    record = written(stores, claim, issued_event(asked, sealed, in_time(claim, clock)))
+    if record is not None:
+        revoke_if_leaving(stores, record, clock)
+    return record

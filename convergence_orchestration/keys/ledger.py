@@ -12,7 +12,7 @@ from google.cloud.bigquery import ArrayQueryParameter, Row, ScalarQueryParameter
 
 from convergence_orchestration.audit.model import Actor, ActorKind, AuditEntry, AuditSink, Outcome, Target
 from convergence_orchestration.gcp.bigquery import BigQuery
-from convergence_orchestration.keys.ledger_inserting import insert_rows
+from convergence_orchestration.keys.ledger_inserting import insert_rows, insert_rows_if_claimed
 from convergence_orchestration.keys.model import (
     KeyEvent,
     KeyEventKind,
@@ -21,6 +21,7 @@ from convergence_orchestration.keys.model import (
     Scope,
     record_of,
 )
+from convergence_orchestration.keys.slot_store import Claim
 from convergence_orchestration.settings import Environment
 from convergence_orchestration.tenancy.model import TenantId
 
@@ -96,8 +97,19 @@ class KeyLedger(KeyEvents):
             ConvergenceError: as the sink, and then no event was written; as `gcp.bigquery`, and then its audit row says
                 that it was attempted.
         """
-        self._audit.append(*(_audited(event, self._audit.actor_kind) for event in events))
+        self._record(events)
         insert_rows(self._bigquery, [_row_of(event) for event in events])
+
+    def issue(self, claim: Claim, issued: KeyEvent, *others: KeyEvent) -> bool:
+        """As `append` for a key's issue and what happens with it; False, and nothing written, if the claim was overtaken.
+
+        The claim is overtaken once its place is claimed anew, as another try of the same key does, or that key is issued.
+        """
+        self._record([issued, *others])
+        return insert_rows_if_claimed(self._bigquery, [_row_of(event) for event in (issued, *others)], claim)
+
+    def _record(self, events: Iterable[KeyEvent]) -> None:
+        self._audit.append(*(_audited(event, self._audit.actor_kind) for event in events))
 
 
 def records_of(events: Iterable[KeyEvent]) -> list[KeyRecord]:

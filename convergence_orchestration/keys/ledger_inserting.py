@@ -9,9 +9,12 @@ from pathlib import Path
 
 from google.cloud.bigquery import ArrayQueryParameter, ScalarQueryParameter, StructQueryParameter
 
-from convergence_orchestration.gcp.bigquery import BigQuery
+from convergence_orchestration.gcp.bigquery import BigQuery, Parameters
+from convergence_orchestration.keys.slot_store import Claim
 
-_INSERT = Path(__file__).with_name("ledger_insert.sql").read_text(encoding="utf-8")
+_HERE = Path(__file__)
+_INSERT = _HERE.with_name("ledger_insert.sql").read_text(encoding="utf-8")
+_INSERT_IF_CLAIMED = _INSERT + _HERE.with_name("ledger_if_claimed.sql").read_text(encoding="utf-8")
 _TIMES = frozenset({"expires_at", "overlap_ends_at", "recorded_at"})
 _TEXTS = (
     "event_id",
@@ -36,7 +39,26 @@ def insert_rows(bigquery: BigQuery, rows: Sequence[Mapping[str, object]]) -> Non
     event id. Errors are those of `gcp.bigquery`; NOT_FOUND before the bootstrap.
     """
     if rows:
-        bigquery.execute(_INSERT, [ArrayQueryParameter("rows", "STRUCT", [_struct(row) for row in rows])])
+        bigquery.execute(_INSERT, [_parameter(rows)])
+
+
+def insert_rows_if_claimed(bigquery: BigQuery, rows: Sequence[Mapping[str, object]], claim: Claim) -> bool:
+    """As `insert_rows` for the rows by which a key is issued, the first of them its issue; False if none was written.
+
+    None is if the place is not held by this claim any more, or if the key was issued already.
+    """
+    parameters: Parameters = [
+        _parameter(rows),
+        ScalarQueryParameter("tenant_id", "STRING", claim.tenant_id),
+        ScalarQueryParameter("key_id", "STRING", claim.key_id),
+        ScalarQueryParameter("claimed_at", "TIMESTAMP", claim.claimed_at),
+        ScalarQueryParameter("event_id", "STRING", _value(rows[0], "event_id")),
+    ]
+    return bigquery.execute(_INSERT_IF_CLAIMED, parameters) > 0
+
+
+def _parameter(rows: Sequence[Mapping[str, object]]) -> ArrayQueryParameter:
+    return ArrayQueryParameter("rows", "STRUCT", [_struct(row) for row in rows])
 
 
 def _struct(row: Mapping[str, object]) -> StructQueryParameter:

@@ -19,6 +19,7 @@ from convergence_orchestration.keys.issuing import (
     refuse_unless_active,
     refuse_unless_same,
     revoke_if_leaving,
+    until_written,
     written,
 )
 from convergence_orchestration.keys.life import refuse_rotation
@@ -73,6 +74,10 @@ def rotate(stores: KeyStores, kms: Kms, asked: Rotation, clock: Clock) -> Rotate
             (another rotation of it goes on), TENANT_NOT_ACTIVE, IDEMPOTENCY_KEY_REUSED.
         TransientError: as BigQuery, KMS and Secret Manager say; the same call continues.
     """
+    return until_written(asked.new_key_id, partial(_rotated_once, stores, kms, asked, clock))
+
+
+def _rotated_once(stores: KeyStores, kms: Kms, asked: Rotation, clock: Clock) -> Rotated | None:
     old = record_to_rotate(stores, asked.key_id)
     wanted = new_key_of(asked, old)
     claim = claimed(
@@ -87,7 +92,9 @@ def rotate(stores: KeyStores, kms: Kms, asked: Rotation, clock: Clock) -> Rotate
     now = in_time(claim, clock)
     refuse_rotation(old, now)  # it may have expired meanwhile
     rotated = _rotated_event(old, asked, now)
-    record = written(stores, issued_event(wanted, sealed, now), rotated)
+    record = written(stores, claim, issued_event(wanted, sealed, now), rotated)
+    if record is None:
+        return None
     revoke_if_leaving(stores, record, clock)
     after = replace(
         old, overlap_ends_at=rotated.overlap_ends_at, rotated_at=now, successor_key_id=asked.new_key_id

@@ -76,20 +76,12 @@ class SealedKeys:
         return inserted > 0
 
     def get(self, key_id: KeyId) -> SealedKey | None:
-        """The copy, or None if it was wiped or never stored."""
-        rows = self._bigquery.query(_SELECT, [_text("key_id", key_id)])
-        if not rows:
-            return None
-        row = rows[0]
-        return SealedKey(
-            key_id=KeyId(row["key_id"]),
-            tenant_id=TenantId(row["tenant_id"]),
-            environment=Environment(row["environment"]),
-            ciphertext=row["ciphertext"],
-            sealed_at=row["sealed_at"],
-            kms_key_version=row["kms_key_version"],
-            is_repeatable=bool(row["repeatable"]),
-        )
+        """The copy, or None if it was wiped or never stored; the same one for everybody should there ever be two."""
+        return next(iter(self.of_key(key_id)), None)
+
+    def of_key(self, key_id: KeyId) -> list[SealedKey]:
+        """The key's copies: one, or two should two statements ever have stored theirs side by side."""
+        return [_copy_of(row) for row in self._bigquery.query(_SELECT, [_text("key_id", key_id)])]
 
     def all(self) -> list[CopyFacts]:
         """Every copy there is, by tabledata.list, which is free; without the ciphertext."""
@@ -116,6 +108,18 @@ class SealedKeys:
     def wipe_tenant(self, tenant_id: TenantId) -> None:
         """Delete every copy of the tenant."""
         self._bigquery.execute(_DELETE_TENANT, [_text("tenant_id", tenant_id)])
+
+
+def _copy_of(row: Row) -> SealedKey:
+    return SealedKey(
+        key_id=KeyId(row["key_id"]),
+        tenant_id=TenantId(row["tenant_id"]),
+        environment=Environment(row["environment"]),
+        ciphertext=row["ciphertext"],
+        sealed_at=row["sealed_at"],
+        kms_key_version=row["kms_key_version"],
+        is_repeatable=bool(row["repeatable"]),
+    )
 
 
 def _facts_of(row: Row) -> CopyFacts:
