@@ -6,7 +6,7 @@ What belongs here: that secret and what is encrypted under it. Where copies are 
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +20,7 @@ from convergence_orchestration.settings import Environment
 from convergence_orchestration.tenancy.model import TenantId
 
 _FIRST = "1"
+_TENANT_LABEL = "tenant"
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 
@@ -43,7 +44,7 @@ class Shredder:
     def make(self, tenant_id: TenantId, key_id: KeyId) -> bytes:
         """The key's bytes, made by this call or by whoever was first."""
         secret_id = self._prefix + key_id
-        labels = {"tenant": tenant_id, "managed_by": "convergence-orchestration"}
+        labels = {_TENANT_LABEL: tenant_id, "managed_by": "convergence-orchestration"}
         if not self._secrets.ensure_secret(secret_id, labels) and (found := self._first(key_id)):
             return found
         # two that add at once both read the first version, and so seal under the same bytes
@@ -68,17 +69,20 @@ class Shredder:
 
     def of_tenant(self, tenant_id: TenantId) -> list[KeyId]:
         """The tenant's keys for whose copies there are bytes."""
-        return [each.key_id for each in self.all() if each.tenant_id == tenant_id]
+        return [each.key_id for each in self._listed({_TENANT_LABEL: tenant_id})]
 
     def all(self) -> list[Shreddable]:
         """Every secret of a copy in this environment."""
+        return self._listed({})
+
+    def _listed(self, labels: Mapping[str, str]) -> list[Shreddable]:
         return [
             Shreddable(
                 KeyId(secret.secret_id.removeprefix(self._prefix)),
-                TenantId(secret.labels.get("tenant", "")),
+                TenantId(secret.labels.get(_TENANT_LABEL, "")),
                 secret.created_at,
             )
-            for secret in self._secrets.list_secrets(self._prefix)
+            for secret in self._secrets.list_secrets(self._prefix, labels)
         ]
 
     def _first(self, key_id: KeyId) -> bytes | None:

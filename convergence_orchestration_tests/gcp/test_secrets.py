@@ -147,6 +147,7 @@ def test_secrets_are_listed_by_the_beginning_of_their_ids(secrets: Secrets) -> N
     for number in range(3):
         secrets.ensure_secret(f"sealed-key-dev-{number}", {"tenant": f"acme{number}"})
     secrets.ensure_secret("sealed-key-staging-1")
+    secrets.ensure_secret("old-sealed-key-dev-1", {"tenant": "acme1"})
 
     listed = {each.secret_id: each for each in secrets.list_secrets("sealed-key-dev-")}
 
@@ -154,3 +155,4 @@ def test_secrets_are_listed_by_the_beginning_of_their_ids(secrets: Secrets) -> N
     assert listed["sealed-key-dev-1"].labels["tenant"] == "acme1"
     assert abs(listed["sealed-key-dev-1"].created_at - before) < timedelta(minutes=5)
     assert secrets.list_secrets("nothing") == []
+    assert secrets.list_secrets("sealed-key-dev-", {"tenant": "acme1"}) == [listed["sealed-key-dev-1"]]
