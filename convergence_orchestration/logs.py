@@ -19,6 +19,14 @@ _OURS = "convergence_orchestration"
 _OWN = frozenset({"timestamp", "severity", "name", "msg", "level", "logger"})
 
 
+def _to_standard_error(*_arguments: object) -> structlog.PrintLogger:
+    return structlog.PrintLogger(sys.stderr)
+
+
+# A process that configures nothing is a command, whose standard output is for a program: a key alone, for example.
+structlog.configure(logger_factory=_to_standard_error)
+
+
 def configure(settings: Settings) -> None:
     """Send every log line of this process to standard error as one JSON object."""
     shared: list[Processor] = [

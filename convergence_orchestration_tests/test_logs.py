@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -95,3 +96,10 @@ def test_an_exception_is_one_line(lines: Lines) -> None:
 
     (line,) = lines.read()
     assert "ValueError: invalid literal" in line["exception"]
+
+
+def test_a_command_which_configures_no_logs_has_its_standard_output_for_itself() -> None:
+    command = "from convergence_orchestration.logs import logger; logger('cli').warning('Something to know', code=7)"
+    ended = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert ended.stdout == ""
+    assert "Something to know" in ended.stderr
