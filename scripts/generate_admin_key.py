@@ -96,12 +96,9 @@ def _confirmed(question: str) -> bool:
 
 def store(key: SecretStr, settings: Settings) -> int:
     """Store the key in Secret Manager; the exit status."""
-    from convergence_orchestration.gcp.clients import secret_manager_client  # noqa: PLC0415 the network is wanted now
-    from convergence_orchestration.gcp.secrets import Secrets  # noqa: PLC0415
-    from convergence_orchestration.keys import admin  # noqa: PLC0415
+    from convergence_orchestration.cli.secret_manager import stored_as  # noqa: PLC0415 the network is wanted now
 
-    name = admin.store(settings, Secrets(secret_manager_client(settings), settings.gcp_project_id), key)
-    print(f"Stored as {name}.")
+    print(f"Stored as {stored_as(settings, key)}.")
     return 0
 
 

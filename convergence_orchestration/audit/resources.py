@@ -1,6 +1,6 @@
 """The audit log in Dagster: the executor that records every run, and the resource `audit` for what runs record.
 
-What belongs here: when a run's rows are written. What they say is `runs.py`. The executor is the one seam that no job can
+What belongs here: when a run's rows are written, in the order of `acts.py`. What they say is `runs.py`. The executor is the one seam that no job can
 forget: a job that names no executor gets it from `definitions.py`, and a test looks at every job.
 """
 
@@ -13,11 +13,12 @@ from typing import Any
 
 import dagster as dg
 
+from convergence_orchestration.audit import acts
 from convergence_orchestration.audit.model import AuditEntry, Outcome
 from convergence_orchestration.audit.runs import BEFORE_THE_LOG, actor_of, entry_of
 from convergence_orchestration.audit.trail import AuditTrail
 from convergence_orchestration.audit.writer import AuditWriter, new_writer_id
-from convergence_orchestration.errors import ConvergenceError, ErrorCode, PermanentError
+from convergence_orchestration.errors import ErrorCode
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.resources import BigQueryConnection
 from convergence_orchestration.logs import logger
@@ -86,7 +87,8 @@ class AuditedExecutor(dg.Executor):
         """The run's events, as Dagster's executor gives them."""
         run: dg.DagsterRun = plan_context.dagster_run
         with self._trails.of(run) as trail:
-            held = _begin(trail, run)
+            attempted = _entry(run, Outcome.ATTEMPTED, None, datetime.now(UTC))
+            held = acts.begin(trail, attempted, needs_log=_needs_log(run))
             error: ErrorCode | None = ErrorCode.UNAVAILABLE  # until it is known that it ran to its end
             try:
                 found = None
@@ -95,7 +97,7 @@ class AuditedExecutor(dg.Executor):
                     yield event
                 error = found
             except BaseException:
-                _end_anyhow(trail, run, held, error)
+                acts.end_anyhow(trail, held, _entry(run, Outcome.FAILED, error))
                 raise
             _end(trail, run, held, error)
 
@@ -130,47 +132,17 @@ def audit_resources(trails: RunTrails) -> dict[str, dg.ResourceDefinition]:
     return {"audit": audit}
 
 
-def _begin(trail: AuditTrail, run: dg.DagsterRun) -> list[AuditEntry]:
-    """Record that the run begins; what could not be recorded yet because there is no log.
-
-    Raises:
-        ConvergenceError: it could not be recorded, and the run must not begin.
-    """
-    attempted = _entry(run, Outcome.ATTEMPTED, None, datetime.now(UTC))
-    try:
-        trail.append(attempted)
-    except PermanentError as error:
-        if error.code is not ErrorCode.NOT_FOUND:
-            raise
-        if run.job_name not in BEFORE_THE_LOG:
-            raise _no_log() from error
-        return [attempted]
-    return []
-
-
 def _end(trail: AuditTrail, run: dg.DagsterRun, held: list[AuditEntry], error: ErrorCode | None) -> None:
     outcome = Outcome.SUCCEEDED if error is None else Outcome.FAILED
-    try:
-        trail.append(*held, _entry(run, outcome, error))
-    except PermanentError as failure:
-        if failure.code is not ErrorCode.NOT_FOUND:
-            raise
-        makes_the_log = run.job_name == "bootstrap" and error is None
-        if makes_the_log or run.job_name not in BEFORE_THE_LOG:
-            raise _no_log() from failure
+    makes_the_log = run.job_name == "bootstrap" and error is None
+    if not acts.end(trail, held, _entry(run, outcome, error), needs_log=makes_the_log or _needs_log(run)):
         _log.warning(
             "A run left no audit row: there is no audit log yet.", job=run.job_name, run_id=run.run_id
         )
 
 
-def _end_anyhow(
-    trail: AuditTrail, run: dg.DagsterRun, held: list[AuditEntry], error: ErrorCode | None
-) -> None:
-    """Record the outcome of what is being interrupted or failed; what keeps it from that must not hide the reason."""
-    try:
-        trail.append(*held, _entry(run, Outcome.FAILED, error))
-    except ConvergenceError as failure:
-        _log.error("The outcome of a run could not be recorded.", run_id=run.run_id, reason=failure.message)
+def _needs_log(run: dg.DagsterRun) -> bool:
+    return run.job_name not in BEFORE_THE_LOG
 
 
 def _entry(
@@ -189,10 +161,3 @@ def _error_of(event: dg.DagsterEvent) -> ErrorCode | None:
     code = declared.metadata.get("code") if declared else None
     text = str(code.value) if code is not None else ""
     return ErrorCode(text) if text in ErrorCode else ErrorCode.INTERNAL
-
-
-def _no_log() -> PermanentError:
-    return PermanentError(
-        ErrorCode.NOT_BOOTSTRAPPED,
-        "Bootstrap the platform first, with the job `bootstrap`: there is no audit log, and nothing is done without one.",
-    )

@@ -1,7 +1,8 @@
 """`convergence admin-key list|add|rotate|remove|reveal`: the administrators of an environment and their keys.
 
-What belongs here: commands. They go to Secret Manager with the rights of whoever types them. A key goes to standard output
-alone, so that it can be piped; all else goes to standard error. `convergence admin-key` itself is `secret_manager.py`.
+What belongs here: commands. They go to Secret Manager with the rights of whoever types them; a change stands between two rows
+of the audit log, and its key is printed behind the second. A key goes to standard output alone, so that it can be piped; all
+else goes to standard error. `convergence admin-key` itself is `secret_manager.py`.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from convergence_orchestration.cli.audited import audited
 from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, DataDir, directory_at
 from convergence_orchestration.cli.reporting import console, tell
 
@@ -50,8 +52,9 @@ def add(name: _NewName, *, data_dir: DataDir = DEFAULT_DATA_DIR, google_cloud: G
     from convergence_orchestration.keys.admins import roll  # noqa: PLC0415
     from convergence_orchestration.keys.admins.model import secret_id_of  # noqa: PLC0415
 
-    with _changeable(data_dir, google_cloud=google_cloud) as cloud:
+    with _changing("admin_key.add", name, data_dir, google_cloud=google_cloud) as (cloud, details):
         added = roll.add(cloud.settings, cloud.secrets, name)
+        details["version"] = added.version
         bind_secret(cloud, secret_id_of(cloud.settings.environment, name))
     tell(f"Stored as {added.version}; a running API takes it within seconds.")
     typer.echo(added.key.get_secret_value())
@@ -79,10 +82,11 @@ def rotate(
     from convergence_orchestration.keys.admins.rotating import Rotating  # noqa: PLC0415
     from convergence_orchestration.keys.admins.rotating import rotate as rotated  # noqa: PLC0415
 
-    with _changeable(data_dir, google_cloud=google_cloud) as cloud:
+    with _changing("admin_key.rotate", name, data_dir, google_cloud=google_cloud) as (cloud, details):
         hours = cloud.settings.admin_key_overlap_hours if overlap_hours is None else overlap_hours
         wanted = Rotating(f"command-{uuid.uuid4().hex}", name, timedelta(hours=hours))
         done = rotated(cloud.settings, cloud.secrets, wanted, datetime.now(UTC))
+        details |= {"version": done.number, "overlap_ends": done.overlap_ends.isoformat()}
         key = admin.read(cloud.settings, cloud.secrets, name).key
     tell(f"Version {done.number}; the key before counts until {done.overlap_ends:%Y-%m-%d %H:%M} UTC.")
     typer.echo(key.get_secret_value())
@@ -94,7 +98,7 @@ def remove(
     """Remove a named administrator: the key is refused within seconds, for good."""
     from convergence_orchestration.keys.admins import roll  # noqa: PLC0415 not for --help
 
-    with _changeable(data_dir, google_cloud=google_cloud) as cloud:
+    with _changing("admin_key.remove", name, data_dir, google_cloud=google_cloud) as (cloud, _):
         roll.remove(cloud.settings, cloud.secrets, name)
     tell(f"Removed {name}; a running API refuses the key within seconds.")
 
@@ -127,11 +131,19 @@ def cloud_at(data_dir: "DataDir", *, google_cloud: bool, environment: str | None
 
 
 @contextmanager
-def _changeable(data_dir: "DataDir", *, google_cloud: bool) -> "Iterator[Cloud]":
-    """The same, unless the local platform's API reads no key there, so that a change would change nothing."""
+def _changing(
+    action: str, name: str, data_dir: "DataDir", *, google_cloud: bool
+) -> "Iterator[tuple[Cloud, dict[str, object]]]":
+    """The same for a change of an administrator's key, between its rows; the dictionary takes details of the second one.
+
+    Refused if the local platform's API reads no key there, so that a change would change nothing.
+    """
     from convergence_orchestration.cli.access import writable_settings  # noqa: PLC0415 not for --help
+    from convergence_orchestration.keys.admins.model import secret_id_of  # noqa: PLC0415
 
     if not google_cloud:
         writable_settings(directory_at(data_dir))
     with cloud_at(data_dir, google_cloud=google_cloud) as cloud:
-        yield cloud
+        secret_id = secret_id_of(cloud.settings.environment, name)  # a name, or it is refused: never a key
+        with audited(cloud.settings, action, "secret", secret_id) as details:
+            yield cloud, details

@@ -3,10 +3,10 @@
 What belongs here: the call and what is said while it runs. What the run did, each command tells.
 """
 
-import getpass
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from convergence_orchestration.cli.audited import operator
 from convergence_orchestration.cli.reporting import tell
 from convergence_orchestration.errors import ErrorCode, TransientError
 
@@ -38,7 +38,7 @@ async def _run_job(settings: "Settings", job: str, run_config: Mapping[str, obje
     # Dagster is an address of ours: no proxy of the environment stands before it
     async with httpx.AsyncClient(trust_env=False) as http:
         dagster = DagsterClient(http, settings.dagster_base_url)
-        run_id = await dagster.launch(job, run_config, {ACTOR_TAG: f"cli:{getpass.getuser()}"})
+        run_id = await dagster.launch(job, run_config, {ACTOR_TAG: operator()})
         url = dagster.run_url(run_id)
         tell(f"{job} runs: {url}")
         outcome = await dagster.wait(run_id, _PATIENCE_SECONDS)

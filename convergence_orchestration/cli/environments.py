@@ -1,6 +1,7 @@
 """`convergence environment prepare` and `show`: what an environment stands on.
 
-What belongs here: commands. The steps are `environment/preparing.py`, the ones that the job `prepare_environment` takes.
+What belongs here: commands. The steps are `environment/preparing.py`, the ones that the job `prepare_environment` takes; like
+that job, preparing leaves no row in the audit log as long as there is none.
 """
 
 from enum import StrEnum
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from convergence_orchestration.cli.admin_keys import GoogleCloud, cloud_at
+from convergence_orchestration.cli.audited import audited
 from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, DataDir
 from convergence_orchestration.cli.reporting import console, tell
 
@@ -43,10 +45,12 @@ def prepare(
 
     changed = 0
     with cloud_at(data_dir, google_cloud=google_cloud, environment=environment) as cloud:
-        for each in prepared(cloud, datetime.now(UTC)):
-            typer.echo(sentence(each))
-            changed += each.action.is_change
         name = cloud.settings.environment
+        with audited(cloud.settings, "environment.prepare", "environment", name, needs_log=False) as details:
+            for each in prepared(cloud, datetime.now(UTC)):
+                typer.echo(sentence(each))
+                changed += each.action.is_change
+                details["changed"] = changed
     tell(
         f"{name} is prepared; "
         + (f"{changed} things were made or changed." if changed else "nothing changed.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from convergence_orchestration.cli.audited import audited
 from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, DataDir, directory_at
 from convergence_orchestration.cli.reporting import tell
 
@@ -43,7 +44,8 @@ def admin_key(
     directory = directory_at(data_dir)
     if store:
         settings = load_settings() if google_cloud else access.writable_settings(directory)
-        _store(settings)
+        version = stored_as(settings, _new_key())
+        tell(f"Stored as {version}; a running API takes it within seconds.")
         return
     if google_cloud:
         typer.echo(_stored(load_settings(admin_api_key=None)).get_secret_value())
@@ -79,13 +81,19 @@ def gcloud_env(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 
-def _store(settings: "Settings") -> None:
+def stored_as(settings: "Settings", key: "SecretStr") -> str:
+    """Store `key` as the environment's administrators' key, between two rows of the audit log; the version's name.
+
+    While there is no log it leaves none: the guide stores the key before anything is deployed. Errors are those of `audited`
+    and of `keys.admin.store`.
+    """
     from convergence_orchestration.cli.access import secrets_of  # noqa: PLC0415
     from convergence_orchestration.keys import admin  # noqa: PLC0415 with Google's libraries
 
-    key = _new_key()
-    version = admin.store(settings, secrets_of(settings), key)
-    tell(f"Stored as {version}; a running API takes it within seconds.")
+    with audited(settings, "admin_key.set", "secret", settings.admin_secret_id, needs_log=False) as details:
+        version = admin.store(settings, secrets_of(settings), key)
+        details["version"] = version
+    return version
 
 
 def _stored(settings: "Settings") -> "SecretStr":

@@ -79,6 +79,7 @@ def test_a_person_who_says_yes_has_it_stored_in_secret_manager(settings: Setting
         answer="y\n",
         GCP_PROJECT_ID=settings.gcp_project_id,
         SECRET_MANAGER_EMULATOR_HOST=str(settings.secret_manager_emulator_host),
+        BIGQUERY_EMULATOR_HOST=str(settings.bigquery_emulator_host),
     )
     assert ended.returncode == 0, ended.stderr
     (key,) = set(re.findall(ADMIN_KEY_PATTERN, ended.stdout))
