@@ -71,6 +71,12 @@ class Settings(BaseSettings):
     kms_rotation_days: int = Field(
         default=90, ge=1, le=36_500, description="Days after which the crypto key gets a new primary version."
     )
+    kms_deadline_seconds: float = Field(
+        default=30,
+        gt=0,
+        le=600,
+        description="Seconds after which a call of Cloud KMS is given up, with all its repetitions; an attempt has a third.",
+    )
 
     # Cloud Run
     run_region: str = Field(

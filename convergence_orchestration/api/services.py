@@ -156,7 +156,7 @@ def _google(settings: Settings) -> Iterator[_Google]:
         closing.callback(secrets.transport.close)
         yield _Google(
             BigQuery(bigquery),
-            Kms(kms, settings.crypto_key_name),
+            Kms(kms, settings.crypto_key_name, deadline_seconds=settings.kms_deadline_seconds),
             Secrets(secrets, settings.gcp_project_id),
         )
 

@@ -38,7 +38,7 @@ def opened(settings: Settings) -> Iterator[Cloud]:
         yield Cloud(
             settings,
             declared_by(settings),
-            Kms(kms, settings.crypto_key_name),
+            Kms(kms, settings.crypto_key_name, deadline_seconds=settings.kms_deadline_seconds),
             Secrets(secrets, settings.gcp_project_id),
         )
     finally:
@@ -55,6 +55,6 @@ def sealing_as(settings: Settings, service_account: str) -> Iterator[Kms]:
     """
     client = kms_client(settings, acting_as=service_account)
     try:
-        yield Kms(client, settings.crypto_key_name, service_account)
+        yield Kms(client, settings.crypto_key_name, service_account, settings.kms_deadline_seconds)
     finally:
         client.transport.close()  # type: ignore[no-untyped-call]

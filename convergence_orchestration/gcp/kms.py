@@ -14,7 +14,7 @@ from google.api_core.exceptions import AlreadyExists, NotFound
 from google.cloud import kms_v1
 
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
-from convergence_orchestration.gcp.deadlines import each_attempt, repeatable
+from convergence_orchestration.gcp.deadlines import ATTEMPT_SECONDS, TOTAL_SECONDS, each_attempt, repeatable
 from convergence_orchestration.gcp.policies import Policies
 from convergence_orchestration.gcp.translate import Service, translated
 
@@ -48,7 +48,8 @@ class KeyFacts:
 class Kms:
     """One crypto key, named `projects/P/locations/L/keyRings/R/cryptoKeys/K`.
 
-    Every method raises the errors of `translate.py`; the commands in them name `service_account`.
+    Every method raises the errors of `translate.py`; the commands in them name `service_account`. A call is given up
+    after `deadline_seconds`, whatever it tried; an attempt has a third of them, ten seconds at most.
     """
 
     def __init__(
@@ -56,8 +57,11 @@ class Kms:
         client: kms_v1.KeyManagementServiceClient,
         crypto_key_name: str,
         service_account: str = "SERVICE_ACCOUNT",
+        deadline_seconds: float = TOTAL_SECONDS,
     ) -> None:
         self.client = client
+        self._retry = repeatable(deadline_seconds)
+        self._timeout = each_attempt(min(ATTEMPT_SECONDS, deadline_seconds / 3))
         self.crypto_key_name = crypto_key_name
         self.key_ring_name, _, self._key_id = crypto_key_name.partition("/cryptoKeys/")
         parts = crypto_key_name.split("/")
@@ -82,7 +86,7 @@ class Kms:
         """Make sure the key ring exists: True if this call made it. A key ring can never be deleted."""
         with self._administering(f"making sure of key ring {self.key_ring_name}"):
             try:
-                self.client.get_key_ring(name=self.key_ring_name, retry=repeatable(), timeout=each_attempt())
+                self.client.get_key_ring(name=self.key_ring_name, retry=self._retry, timeout=self._timeout)
             except NotFound:
                 return self._create_key_ring()
         return False
@@ -109,7 +113,7 @@ class Kms:
         with self._administering(f"looking at key {self.crypto_key_name}"):
             try:
                 found = self.client.get_crypto_key(
-                    name=self.crypto_key_name, retry=repeatable(), timeout=each_attempt()
+                    name=self.crypto_key_name, retry=self._retry, timeout=self._timeout
                 )
             except NotFound:
                 return None
@@ -125,8 +129,8 @@ class Kms:
             self.client.update_crypto_key(
                 crypto_key=key,
                 update_mask={"paths": ["rotation_period", "next_rotation_time"]},
-                retry=repeatable(),
-                timeout=each_attempt(),
+                retry=self._retry,
+                timeout=self._timeout,
             )
 
     def encrypt(self, plaintext: bytes, aad: bytes) -> bytes:
@@ -147,7 +151,7 @@ class Kms:
             additional_authenticated_data_crc32c=_crc32c(aad),
         )
         with self._using("encrypting"):
-            answer = self.client.encrypt(request=request, retry=repeatable(), timeout=each_attempt())
+            answer = self.client.encrypt(request=request, retry=self._retry, timeout=self._timeout)
         intact = (
             answer.verified_plaintext_crc32c
             and answer.verified_additional_authenticated_data_crc32c
@@ -173,7 +177,7 @@ class Kms:
             additional_authenticated_data_crc32c=_crc32c(aad),
         )
         with self._using("decrypting"):
-            answer = self.client.decrypt(request=request, retry=repeatable(), timeout=each_attempt())
+            answer = self.client.decrypt(request=request, retry=self._retry, timeout=self._timeout)
         if answer.plaintext_crc32c != _crc32c(answer.plaintext):
             raise _damaged("decrypting")
         return bytes(answer.plaintext)
@@ -197,8 +201,8 @@ class Kms:
                 parent=parent,
                 key_ring_id=key_ring_id,
                 key_ring=kms_v1.KeyRing(),
-                retry=repeatable(),
-                timeout=each_attempt(),
+                retry=self._retry,
+                timeout=self._timeout,
             )
         except AlreadyExists:  # somebody was quicker, or our first request arrived and its answer did not
             return False
@@ -215,8 +219,8 @@ class Kms:
                 parent=self.key_ring_name,
                 crypto_key_id=self._key_id,
                 crypto_key=key,
-                retry=repeatable(),
-                timeout=each_attempt(),
+                retry=self._retry,
+                timeout=self._timeout,
             )
         except AlreadyExists:
             return False

@@ -75,6 +75,7 @@ class KmsConnection(dg.ConfigurableResource["KmsConnection"]):
     location: str = Field(description="Location of the key ring.")
     key_ring: str = Field(description="The key ring.")
     key: str = Field(description="The crypto key in it.")
+    deadline_seconds: float = Field(default=30, description="Seconds after which a call is given up.")
     emulator_host: str | None = Field(default=None, description=_EMULATOR)
     credentials_file: str | None = Field(default=None, description=_CREDENTIALS)
     _kms: "Kms | None" = PrivateAttr(default=None)
@@ -92,7 +93,8 @@ class KmsConnection(dg.ConfigurableResource["KmsConnection"]):
                 kms_emulator_host=self.emulator_host,
                 google_application_credentials=self.credentials_file,
             )
-            self._kms = Kms(clients.kms_client(settings), settings.crypto_key_name)
+            client = clients.kms_client(settings)
+            self._kms = Kms(client, settings.crypto_key_name, deadline_seconds=self.deadline_seconds)
         return self._kms
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 Dagster's signature
@@ -145,6 +147,7 @@ def settings_resources(settings: Settings) -> dict[str, dg.ConfigurableResource[
             location=settings.kms_location,
             key_ring=settings.key_ring,
             key=settings.kms_key,
+            deadline_seconds=settings.kms_deadline_seconds,
             emulator_host=settings.kms_emulator_host,
             credentials_file=credentials,
         ),

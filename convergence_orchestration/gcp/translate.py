@@ -180,11 +180,13 @@ def _reason(error: BaseException) -> str | None:
 
 
 def _quote(error: BaseException) -> str:
-    """The first line of what Google says, without the URL in front of it; nothing of what we sent."""
+    """The first line of what Google says, as a sentence, without the URL in front of it; nothing of what we sent."""
     if not isinstance(error, google.GoogleAPICallError | GoogleAuthError):
         return ""
     text = str(getattr(error, "message", None) or error)
     first = text.strip().splitlines()[0] if text.strip() else ""
     _, marker, rest = first.partition("?prettyPrint=false: ")
     line = (rest if marker else first).partition("; reason: ")[0]
-    return line if len(line) <= _LONGEST_QUOTE else f"{line[:_LONGEST_QUOTE]}..."
+    if len(line) > _LONGEST_QUOTE:
+        return f"{line[:_LONGEST_QUOTE]}..."
+    return f"{line}." if line[-1:].isalnum() else line

@@ -204,7 +204,8 @@ class ControlPlane:
 
     @property
     def kms(self) -> Kms:
-        return Kms(kms_client(self.settings), self.settings.crypto_key_name)
+        client = kms_client(self.settings)
+        return Kms(client, self.settings.crypto_key_name, deadline_seconds=self.settings.kms_deadline_seconds)
 
     def bootstrap(self, _: Launch | None = None) -> Materializations:
         self.kms.ensure_key_ring()

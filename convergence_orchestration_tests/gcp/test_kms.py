@@ -1,3 +1,4 @@
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -122,6 +123,18 @@ def test_what_fails_for_a_moment_is_repeated(ready_kms: Kms, local_gcp: Emulator
         {"method": f"{SERVICE}/Encrypt", "code": "RESOURCE_EXHAUSTED", "times": 1},
     ):
         assert ready_kms.encrypt(b"secret", b"")
+
+
+def test_a_call_that_gets_no_answer_is_given_up_at_its_deadline(
+    ready_kms: Kms, settings: Settings, local_gcp: Emulator
+) -> None:
+    hasty = Kms(ready_kms.client, settings.crypto_key_name, deadline_seconds=0.6)
+    began = time.monotonic()
+    slow = {"method": f"{SERVICE}/Encrypt", "delay_seconds": 3}
+    with faults(local_gcp, slow), pytest.raises(TransientError) as caught:
+        hasty.encrypt(b"secret", b"")
+    assert time.monotonic() - began < 2
+    assert caught.value.code is ErrorCode.DEADLINE_EXCEEDED
 
 
 def test_a_missing_role_names_the_command_that_grants_it(ready_kms: Kms, local_gcp: Emulator) -> None:

@@ -149,7 +149,7 @@ def test_googles_words_are_quoted_without_url_and_without_its_job_footer() -> No
 
     error = error_for(of(google.BadRequest, said), "querying", KMS)
 
-    assert error.message.endswith("Cloud KMS says: Unrecognized name: nope")
+    assert error.message.endswith("Cloud KMS says: Unrecognized name: nope.")
 
 
 def test_a_long_quotation_is_cut() -> None:

@@ -55,6 +55,7 @@ _ERRORS = (
     ErrorCode.FAILED_PRECONDITION,
     ErrorCode.DAGSTER_UNAVAILABLE,
     ErrorCode.DATA_CORRUPTED,
+    ErrorCode.DEADLINE_EXCEEDED,
 )
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {
@@ -139,6 +140,7 @@ async def rotate_key(
         ErrorCode.KEY_ALREADY_DELIVERED,
         ErrorCode.FAILED_PRECONDITION,
         ErrorCode.DATA_CORRUPTED,
+        ErrorCode.DEADLINE_EXCEEDED,
     ),
 )
 async def reveal_key(request: Request, key_id: str) -> KeyDelivered:
