@@ -20,10 +20,10 @@ from convergence_orchestration.keys.resources import key_resources
 from convergence_orchestration.keys.upkeep.jobs import upkeep_jobs
 from convergence_orchestration.keys.upkeep.schedules import upkeep_schedules
 from convergence_orchestration.releases.assets import release_assets
-from convergence_orchestration.releases.hands.jobs import hand_jobs
 from convergence_orchestration.releases.jobs import release_jobs
 from convergence_orchestration.releases.report.assets import report_assets, report_jobs
 from convergence_orchestration.releases.resources import release_resources
+from convergence_orchestration.releases.steering.jobs import steering_jobs
 from convergence_orchestration.releases.traffic.jobs import traffic_jobs
 from convergence_orchestration.releases.traffic.sensors import release_sensors
 from convergence_orchestration.settings import Settings, load_settings
@@ -83,7 +83,7 @@ def build_definitions(
             *upkeep_jobs(),
             *release_jobs(),
             *traffic_jobs(),
-            *hand_jobs(),
+            *steering_jobs(),
             *report_jobs(),
         ],
         sensors=[*tenancy_sensors(), *release_sensors()],

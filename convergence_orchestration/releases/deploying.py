@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from convergence_orchestration.errors import ConvergenceError, ErrorCode, PermanentError
 from convergence_orchestration.gcp.build import BuiltImage, Wanted
 from convergence_orchestration.logs import logger
-from convergence_orchestration.releases.checklist import Item
-from convergence_orchestration.releases.gate import LastBackup, pass_gate
+from convergence_orchestration.releases.checklist.gate import LastBackup, pass_gate
+from convergence_orchestration.releases.checklist.items import Item
 from convergence_orchestration.releases.model import NONE, EventKind, ReleaseEvent, RevisionName
 from convergence_orchestration.releases.order import Order, Progress, check_same_release, progress_of
 from convergence_orchestration.releases.revisions import Deployed, ensure_revision, withdraw

@@ -1,7 +1,7 @@
 """The job that deploys a release, as Dagster runs it.
 
 What belongs here: config, and reporting to Dagster, which stores all it is shown. What is done is `deploying.py`, which is
-imported by the op that needs it: Google's clients are dear to import. What people do besides is by_hand/jobs.py.
+imported by the op that needs it: Google's clients are dear to import. What people do for its check-list is checklist/jobs.py.
 """
 
 from collections.abc import Iterator
@@ -21,15 +21,15 @@ from convergence_orchestration.releases.assets import (
     SERVICE_REVISION,
     partition_of,
 )
-from convergence_orchestration.releases.by_hand.jobs import ENVIRONMENT_ASKED, by_hand_jobs, facts_of
+from convergence_orchestration.releases.checklist.jobs import ENVIRONMENT_ASKED, checklist_jobs, facts_of
 from convergence_orchestration.releases.order import Order, parse_order
 from convergence_orchestration.releases.resources import Releases
 from convergence_orchestration.settings import Environment
 
 if TYPE_CHECKING:
     from convergence_orchestration.gcp.build import BuiltImage
+    from convergence_orchestration.releases.checklist.gate import LastBackup
     from convergence_orchestration.releases.deploying import Deployment
-    from convergence_orchestration.releases.gate import LastBackup
     from convergence_orchestration.releases.revisions import Deployed
     from convergence_orchestration.releases.smoke import SmokeResult
 
@@ -182,7 +182,7 @@ def deploy_service() -> None:
 
 def release_jobs() -> list[dg.JobDefinition]:
     """What `definitions.py` merges."""
-    return [deploy_service, *by_hand_jobs()]
+    return [deploy_service, *checklist_jobs()]
 
 
 def _order(context: dg.OpExecutionContext, releases: Releases, config: DeployConfig) -> Order:

@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.gcp.build import repository_of
-from convergence_orchestration.releases.checklist import Item
+from convergence_orchestration.releases.checklist.items import Item
 from convergence_orchestration.releases.model import (
     EventKind,
     ReleaseEvent,

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
-from convergence_orchestration.releases.checklist import Item
+from convergence_orchestration.releases.checklist.items import Item
 from convergence_orchestration.releases.rollout_section import RolloutSection
 from convergence_orchestration.settings import Environment
 

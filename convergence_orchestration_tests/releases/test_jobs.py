@@ -9,7 +9,7 @@ from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.resources import BigQueryConnection, settings_resources
 from convergence_orchestration.releases.assets import RELEASES, SERVICE_IMAGE, SERVICE_REVISION
-from convergence_orchestration.releases.by_hand.jobs import load_test_release, sign_release_item
+from convergence_orchestration.releases.checklist.jobs import load_test_release, sign_release_item
 from convergence_orchestration.releases.jobs import deploy_service, release_jobs
 from convergence_orchestration.releases.model import EventKind, ReleaseId
 from convergence_orchestration.releases.resources import Releases, release_resources

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
-from convergence_orchestration.releases.checklist import Item
+from convergence_orchestration.releases.checklist.items import Item
 from convergence_orchestration.releases.model import EventKind, RevisionName
 from convergence_orchestration.releases.order import Order, parse_order, progress_of
 

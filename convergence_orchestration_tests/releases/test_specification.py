@@ -1,7 +1,7 @@
 import pytest
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
-from convergence_orchestration.releases.checklist import Item
+from convergence_orchestration.releases.checklist.items import Item
 from convergence_orchestration.releases.model import ReleaseId
 from convergence_orchestration.releases.specification import parse_specification, specification_of
 from convergence_orchestration.releases.template import (

@@ -12,9 +12,9 @@ from pydantic import Field
 from convergence_orchestration.audit.runs import ACTOR_TAG, BY_HAND
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.gcp.resources import BigQueryConnection, reported_failures
-from convergence_orchestration.releases.hands.making import Hand, Place, hand_event
 from convergence_orchestration.releases.model import EventKind
 from convergence_orchestration.releases.resources import Releases
+from convergence_orchestration.releases.steering.making import Hand, Place, hand_event
 from convergence_orchestration.releases.traffic.jobs import MOVES, go_on, require_answer, scene_of
 
 _RETRIES = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL)
@@ -133,7 +133,7 @@ def _job(name: str, op: dg.OpDefinition, description: str) -> dg.JobDefinition:
     return dg.GraphDefinition(name=name, node_defs=[op]).to_job(tags=MOVES, description=description)
 
 
-def hand_jobs() -> list[dg.JobDefinition]:
+def steering_jobs() -> list[dg.JobDefinition]:
     """What `definitions.py` merges."""
     return [
         _job("pause_release", pause_rollout, "Pauses a rollout: a bad candidate is still rolled back."),

@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
-from convergence_orchestration.releases.load import Answer, check_load, send, summed_up
+from convergence_orchestration.releases.checklist.load import Answer, check_load, send, summed_up
 from convergence_orchestration.releases.policy import ServiceTargets
 from convergence_orchestration_tests.local_gcp.front_door.doors import Instance
 

@@ -7,22 +7,21 @@ import asyncio
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.releases.answering import load_client
-from convergence_orchestration.releases.checklist import Item
-from convergence_orchestration.releases.gate import checked
-from convergence_orchestration.releases.load import LoadResult, check_load, send
+from convergence_orchestration.releases.checklist.gate import checked
+from convergence_orchestration.releases.checklist.items import Item
+from convergence_orchestration.releases.checklist.load import LoadResult, check_load, send
 from convergence_orchestration.releases.model import ServiceState
 from convergence_orchestration.releases.order import Order, progress_of
 from convergence_orchestration.releases.placing import tag_uri
-from convergence_orchestration.releases.policy import ServiceTargets
 from convergence_orchestration.releases.site import Site
 
 _CONNECTIONS = 100
 
 
 def load_test(
-    site: Site, order: Order, rate: float, seconds: float, path: str, targets: ServiceTargets
+    site: Site, order: Order, rate: float, seconds: float, path: str
 ) -> tuple[LoadResult, tuple[str, ...]]:
-    """The result, recorded for the release's image, and which targets it misses.
+    """The result, recorded for the release's image, and which targets of its environment it misses.
 
     Raises:
         PermanentError: NOT_FOUND if no revision of that release is there; FAILED_PRECONDITION if no tag leads to it.
@@ -37,7 +36,7 @@ def load_test(
     state = site.read(progress.revision)
     url = _address(state, order, tag_uri(state, progress.revision) if state is not None else "") + path
     result = asyncio.run(_sent(site, url, rate, seconds))
-    problems = result.problems(targets)
+    problems = result.problems(site.specification.rollout.policy().targets)
     words = (
         " ".join(problems) or f"{result.requests} requests at {result.rate:.0f} a second kept the targets."
     )

@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
-from convergence_orchestration.releases.checklist import Item
-from convergence_orchestration.releases.gate import sign, suite_event
-from convergence_orchestration.releases.load_testing import load_test
+from convergence_orchestration.releases.checklist.gate import sign, suite_event
+from convergence_orchestration.releases.checklist.items import Item
+from convergence_orchestration.releases.checklist.load_testing import load_test
 from convergence_orchestration.releases.model import EventKind, TrafficTarget
-from convergence_orchestration.releases.policy import ServiceTargets
 from convergence_orchestration.releases.revisions import change_traffic
+from convergence_orchestration.releases.rollout_section import RolloutSection, Targets
 from convergence_orchestration_tests.releases.cloud import Works
 
-PATIENT = ServiceTargets(p95_ms=5000, p99_ms=5000)
+PATIENT = RolloutSection(targets=Targets(p95_ms=5000, p99_ms=5000))
 
 
 def wanting(works: Works, *items: Item) -> Works:
-    specification = works.site.specification.model_copy(update={"checklist": items})
+    specification = works.site.specification.model_copy(update={"checklist": items, "rollout": PATIENT})
     return replace(works, site=replace(works.site, specification=specification))
 
 
@@ -38,9 +38,7 @@ def test_a_release_passes_when_each_of_the_six_items_is_met(works: Works, tmp_pa
     site = strict.site
     staging = replace(strict.order("v1"), environment="staging")
     site.events.append(suite_event(staging, site.clock(), image, passed=9, failed=0))
-    result, problems = load_test(
-        site, strict.order("v1"), rate=20, seconds=0.5, path="/health", targets=PATIENT
-    )
+    result, problems = load_test(site, strict.order("v1"), rate=20, seconds=0.5, path="/health")
     strict.backup_at = datetime.now(UTC) - timedelta(hours=1)
     sign(site, strict.order("v2"), Item.SECURITY_REVIEW, "Ana", "Looked at the changes.")
     with pytest.raises(PermanentError, match="on_call: Nobody on call has acknowledged"):
@@ -104,5 +102,5 @@ def test_what_is_not_on_the_list_cannot_be_waived(works: Works) -> None:
 
 def test_a_release_that_is_not_there_cannot_be_load_tested(works: Works) -> None:
     with pytest.raises(PermanentError, match="Deploy release v9 to development first") as caught:
-        load_test(works.site, works.order("v9"), 10, 1, "/health", PATIENT)
+        load_test(works.site, works.order("v9"), 10, 1, "/health")
     assert caught.value.code is ErrorCode.NOT_FOUND

@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from convergence_orchestration.releases.checklist import Checklist, Item, open_items
-from convergence_orchestration.releases.gate import checked, suite_event
+from convergence_orchestration.releases.checklist.gate import checked, suite_event
+from convergence_orchestration.releases.checklist.items import Checklist, Item, open_items
 from convergence_orchestration.releases.model import EventKind, ReleaseEvent, ReleaseId
 from convergence_orchestration.releases.order import Order
 

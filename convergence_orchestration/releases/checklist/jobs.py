@@ -1,4 +1,4 @@
-"""What people do to a release from the UI: sign for it, load-test it.
+"""The jobs by which people meet items of a check-list: sign for a release, load-test it.
 
 What belongs here: config, and reporting to Dagster. What is done is `gate.py` and `load_testing.py`, which are imported by the
 op that needs them: Google's clients are dear to import.
@@ -14,7 +14,6 @@ from convergence_orchestration.audit.trail import AuditTrail
 from convergence_orchestration.gcp.resources import BigQueryConnection, reported_failures
 from convergence_orchestration.releases.model import parse_release_id
 from convergence_orchestration.releases.order import Order, parse_item
-from convergence_orchestration.releases.policy import ServiceTargets
 from convergence_orchestration.releases.resources import Releases
 from convergence_orchestration.settings import Environment
 
@@ -54,7 +53,7 @@ def sign_item(
     audit: dg.ResourceParam[AuditTrail],
 ) -> None:
     """One signature."""
-    from convergence_orchestration.releases.gate import sign  # noqa: PLC0415 see the module's docstring
+    from convergence_orchestration.releases.checklist.gate import sign  # noqa: PLC0415 see the module's docstring
 
     with reported_failures():
         order = _order_about(context, releases, config.environment, config.release)
@@ -84,14 +83,12 @@ def send_load(
     audit: dg.ResourceParam[AuditTrail],
 ) -> None:
     """One load test; it fails when a target is missed, and the result is recorded either way."""
-    from convergence_orchestration.releases.load_testing import load_test  # noqa: PLC0415 see above
+    from convergence_orchestration.releases.checklist.load_testing import load_test  # noqa: PLC0415 see above
 
     with reported_failures():
         order = _order_about(context, releases, config.environment, config.release)
         with releases.opened(Environment(order.environment), bigquery, audit) as site:
-            result, problems = load_test(
-                site, order, config.rate, config.seconds, config.path, ServiceTargets()
-            )
+            result, problems = load_test(site, order, config.rate, config.seconds, config.path)
     facts: dict[str, Any] = {**facts_of(order), **result.numbers}
     if problems:
         raise dg.Failure(" ".join(problems), metadata=facts, allow_retries=False)
@@ -108,7 +105,7 @@ def load_test_release() -> None:
     send_load()
 
 
-def by_hand_jobs() -> list[dg.JobDefinition]:
+def checklist_jobs() -> list[dg.JobDefinition]:
     """What jobs.py merges."""
     return [sign_release_item, load_test_release]
 

@@ -4,9 +4,9 @@ from datetime import timedelta
 import pytest
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
-from convergence_orchestration.releases.hands.making import Hand, Place, hand_event
 from convergence_orchestration.releases.history import fold
 from convergence_orchestration.releases.model import EventKind, ReleaseEvent, RevisionName
+from convergence_orchestration.releases.steering.making import Hand, Place, hand_event
 from convergence_orchestration_tests.releases.builders import NEW, NOON, OLD, V2
 
 _PLACE = Place("staging", "api")

@@ -1,7 +1,7 @@
 """The gate in front of a release: finds out how its check-list stands, records it, and stops what is not fit.
 
 What belongs here: observing what can be observed, waiving with a reason, and recording signatures and results of suites.
-What counts as met is checklist.py.
+What counts as met is items.py.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +11,7 @@ from typing import Final
 from convergence_orchestration.audit.model import Actor, AuditEntry, Outcome, Target
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.gcp.bigquery import BigQuery
-from convergence_orchestration.releases.checklist import (
+from convergence_orchestration.releases.checklist.items import (
     OF_THE_IMAGE,
     RESULT_FOR,
     SIGNED,

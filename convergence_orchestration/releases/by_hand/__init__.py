@@ -1,1 +1,0 @@
-"""What people do to releases by hand: signatures and load tests."""

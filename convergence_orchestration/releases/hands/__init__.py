@@ -1,1 +1,0 @@
-"""People's hands on a rollout: what they may do at any moment, and the events that it becomes."""
