@@ -21,6 +21,7 @@ from convergence_orchestration.releases.standing import Asked
 from convergence_orchestration_tests.releases.builders import NEW, OLD, POLICY, World, world
 
 LOOK = timedelta(seconds=10)
+PROBES_A_LOOK = 2
 MOST_LOOKS = 2000
 SEED = 20261123
 GOOD_ERRORS = 0.001
@@ -110,10 +111,9 @@ class Meters:
         errors = self._scenario.stable_errors if faulty else GOOD_ERRORS
         self._theirs.append(self._stretch(start, sent - to_new, errors, HEALTHY))
         if self._scenario.is_measured:
-            there.measure(
-                NEW, *self._mine, probes=Probes(ok=len(self._mine))
-            )  # only the traffic shows the fault
-            there.measure(OLD, *self._theirs)
+            probes = Probes(ok=PROBES_A_LOOK * len(self._mine))  # only the traffic shows the fault
+            there.measure(NEW, *self._mine, probes=probes)
+            there.measure(OLD, *self._theirs, probes=probes)
 
     def _of_candidate(self, start: datetime, sent: int, *, faulty: bool) -> Measurement:
         if not faulty:
@@ -126,6 +126,7 @@ class Meters:
     def _stretch(
         self, start: datetime, requests: int, errors: float, latencies: tuple[float, ...]
     ) -> Measurement:
+        requests += PROBES_A_LOOK  # the meters count those too
         counts = self._rng.multinomial(requests, latencies)
         failed = int(self._rng.binomial(requests, errors))
         histogram = Histogram(BOUNDS, tuple(int(count) for count in counts))

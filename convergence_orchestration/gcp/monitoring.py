@@ -4,6 +4,7 @@ What belongs here: reading the two metrics of requests in equal steps of time. W
 elsewhere (`releases`).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,9 @@ from convergence_orchestration.gcp.translate import Service, translated
 _COUNT: Final = "run.googleapis.com/request_count"
 _LATENCIES: Final = "run.googleapis.com/request_latencies"
 _CLASS: Final = "response_code_class"
+_CODE: Final = "response_code"
+_GIVEN_UP: Final = frozenset({"0", "499"})
+"""Codes of requests whose caller went away before there was an answer."""
 _REVISION: Final = "revision_name"
 _Aligner: Any = types.Aggregation.Aligner
 _Reducer: Any = types.Aggregation.Reducer
@@ -39,12 +43,14 @@ class Step:
     Attributes:
         requests: by response class, such as `5xx`; a class that is not there counted nothing.
         latencies: None: not measured.
+        unanswered: among the requests, those whose callers gave up before there was an answer.
     """
 
     start: datetime
     end: datetime
     requests: Mapping[str, int]
     latencies: Distribution | None
+    unanswered: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,7 @@ class Monitoring:
     ) -> ServiceMeters:
         """The service's requests that ended in the window, in steps of `period` (Google knows whole minutes) counted back from `end`."""
         with self._translated(f"reading the meters of {service_id}"):
-            counts = list(self._list(_COUNT, service_id, (start, end), period, (_REVISION, _CLASS)))
+            counts = list(self._list(_COUNT, service_id, (start, end), period, (_REVISION, _CLASS, _CODE)))
             latencies = list(self._list(_LATENCIES, service_id, (start, end), period, (_REVISION,)))
         return meters_of(counts, latencies, start, period)
 
@@ -140,20 +146,24 @@ def meters_of(
     period: timedelta,
 ) -> ServiceMeters:
     """The series put together by revision and step."""
-    requests: dict[tuple[str, datetime], dict[str, int]] = {}
+    requests: dict[tuple[str, datetime], Counter[str]] = {}
+    unanswered: Counter[tuple[str, datetime]] = Counter()
     for series in counts:
-        revision, name = series.resource.labels[_REVISION], series.metric.labels[_CLASS]
+        revision, labels = series.resource.labels[_REVISION], series.metric.labels
         for point in series.points:
-            classes = requests.setdefault((revision, _end(point)), {})
-            classes[name] = classes.get(name, 0) + int(point.value.int64_value)
+            place, number = (revision, _end(point)), int(point.value.int64_value)
+            requests.setdefault(place, Counter())[labels[_CLASS]] += number
+            if labels[_CODE] in _GIVEN_UP:
+                unanswered[place] += number
     measured = {
         (series.resource.labels[_REVISION], _end(point)): _distribution(point.value.distribution_value)
         for series in latencies
         for point in series.points
     }
     known: dict[str, list[Step]] = {}
-    for revision, end in sorted(requests):
-        step = Step(end - period, end, requests[revision, end], measured.get((revision, end)))
+    for place in sorted(requests):
+        revision, end = place
+        step = Step(end - period, end, requests[place], measured.get(place), unanswered[place])
         known.setdefault(revision, []).append(step)
     reach = max((end for _, end in requests), default=None)
     return ServiceMeters(start, period, reach, {name: tuple(steps) for name, steps in known.items()})

@@ -95,9 +95,10 @@ class Measurement:
     Attributes:
         start, end: UTC. Short ones (10 s or less) are worth having: what started before a stage does not count for it,
             and a fault that starts late is found sooner.
-        requests: answers of every status, counted when they ended.
+        requests: of every status, counted when they ended.
         errors: 5xx among them.
         latencies: None: not measured.
+        unanswered: those among them whose callers gave up before there was an answer.
     """
 
     start: datetime
@@ -105,9 +106,11 @@ class Measurement:
     requests: int
     errors: int
     latencies: Histogram | None = None
+    unanswered: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.errors <= self.requests or self.start >= self.end:
+        are_counts = min(self.errors, self.unanswered) >= 0 and self.errors + self.unanswered <= self.requests
+        if not are_counts or self.start >= self.end:
             raise PermanentError(
                 ErrorCode.INVALID_ARGUMENT,
                 "Give no more errors than requests, none negative, and an end behind the start.",
@@ -167,6 +170,21 @@ class RevisionEvidence:
     def errors(self) -> int:
         """Answers with a 5xx status."""
         return sum(one.errors for one in self.measured or ())
+
+    @cached_property
+    def unanswered(self) -> int:
+        """Requests whose callers gave up."""
+        return sum(one.unanswered for one in self.measured or ())
+
+    @cached_property
+    def answered(self) -> int:
+        """Requests that came to an answer, a bad one included."""
+        return self.requests - self.unanswered
+
+    @cached_property
+    def answered_callers(self) -> int:
+        """The same without our own probes, which the meters count too: where few ask, they would hide that a revision hangs."""
+        return max(self.answered - (self.probes.ok if self.probes is not None else 0), 0)
 
     @cached_property
     def latencies(self) -> Histogram | None:

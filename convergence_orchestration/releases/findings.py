@@ -61,11 +61,12 @@ def errors(sure: Sureness, candidate: RevisionEvidence, stable: RevisionEvidence
     """Whether the candidate answers with more errors than the targets allow, or than the stable revision does."""
     if candidate.measured is None:
         return Finding(Verdict.UNKNOWN, "The candidate's requests could not be read.")
-    seen = Count(candidate.errors, candidate.requests)
+    seen = Count(candidate.errors, candidate.answered)
     ratio = sure.errors.log_ratio(seen.total, seen.count)
     numbers: dict[str, object] = {
-        "requests": seen.total,
+        "requests": candidate.requests,
         "errors": seen.count,
+        "unanswered": candidate.unanswered,
         "error_percent": round(seen.percent, 4),
         "error_log_ratio": round(ratio, 3),
     }
@@ -125,16 +126,17 @@ def traffic(
     """Whether the candidate answers its share of the traffic; one that hangs is quiet rather than wrong."""
     if share is None or share == WHOLE or stable is None or stable.measured is None:
         return Finding(Verdict.HEALTHY, "The candidate's share of the traffic is not compared.")
-    beside = _errors_of(_common(candidate, stable))
-    if beside is None:
+    both = _common(candidate, stable)
+    mine, theirs = (one.answered_callers for one in both) if both is not None else (0, 0)
+    if not mine + theirs:
         return Finding(Verdict.INCONCLUSIVE, "There was no traffic in which both could have a share.")
-    mine, theirs = beside[0].total, beside[1].total
     seen = 100 * mine / (mine + theirs)
     numbers = {"share_percent": round(seen, 2), "share_asked_percent": int(share)}
     said = f"The candidate answered {seen:.1f} % of the requests, {share} % were sent to it"
     least = sure.policy.judge.least_share * share / WHOLE
     if log_evidence_quiet(mine, theirs, least) >= sure.convicts_at:
-        return Finding(Verdict.UNHEALTHY, f"{said}: the others hang or never reach it.", numbers)
+        given_up = f" {candidate.unanswered} callers gave up." if candidate.unanswered else ""
+        return Finding(Verdict.UNHEALTHY, f"{said}: the others hang or never reach it.{given_up}", numbers)
     return Finding(Verdict.HEALTHY, f"{said}.", numbers)
 
 

@@ -81,6 +81,16 @@ def test_a_quiet_revision_has_zeros_as_far_as_the_meters_reach_and_nothing_behin
     assert [dict(step.requests) for step in quiet] == [{}, {}]
 
 
+def test_requests_that_their_callers_gave_up_are_told_apart(monitoring: Monitoring, tmp_path: Path) -> None:
+    add(tmp_path, "api-1", 404, 1)
+    add(tmp_path, "api-1", 499, 2, 3)
+
+    steps = monitoring.read("api", NOON, NOON + timedelta(seconds=10), PERIOD).of("api-1")
+
+    assert steps is not None
+    assert [(dict(step.requests), step.unanswered) for step in steps] == [({"4xx": 3}, 2)]
+
+
 def test_meters_that_say_nothing_at_all_are_no_zeros(monitoring: Monitoring) -> None:
     meters = monitoring.read("api", NOON, NOON + timedelta(seconds=60), PERIOD)
 

@@ -48,7 +48,7 @@ def test_a_candidate_with_enough_good_answers_is_healthy() -> None:
     said = judged(evidence(3000, errors=3), evidence(27000, errors=27, name=OLD), 10)
     assert said.verdict is Verdict.HEALTHY
     assert said.numbers["error_percent"] == 0.1
-    assert said.numbers["share_percent"] == 10.0
+    assert said.numbers["share_percent"] == pytest.approx(10, abs=0.1)
     assert "3 of 3000 answers were errors (0.10 %)" in said.words
 
 
@@ -141,6 +141,27 @@ def test_a_candidate_that_hangs_is_quiet_and_convicted_by_it() -> None:
     said = judged(evidence(0), evidence(200, name=OLD), 10)
     assert said.verdict is Verdict.UNHEALTHY
     assert "answered 0.0 % of the requests, 10 % were sent to it" in said.words
+
+
+def test_a_candidate_whose_callers_give_up_is_quiet_too() -> None:
+    given_up = replace(stretch(0, 30), unanswered=30)
+    said = judged(RevisionEvidence(NEW, (given_up,), OK_PROBES), evidence(270, name=OLD), 10)
+    assert said.verdict is Verdict.UNHEALTHY
+    assert "30 callers gave up" in said.words
+    assert said.numbers["unanswered"] == 30
+
+
+def test_callers_that_give_up_as_often_everywhere_convict_nobody() -> None:
+    mine, theirs = replace(stretch(0, 1000), unanswered=10), replace(stretch(0, 9000), unanswered=90)
+    said = judged(RevisionEvidence(NEW, (mine,), OK_PROBES), RevisionEvidence(OLD, (theirs,)), 10)
+    assert said.verdict is Verdict.HEALTHY
+
+
+def test_our_own_probes_do_not_hide_that_a_candidate_hangs() -> None:
+    probed = evidence(40, probes=Probes(ok=40))
+    said = judged(probed, evidence(400, name=OLD, probes=Probes(ok=40)), 10)
+    assert said.verdict is Verdict.UNHEALTHY
+    assert "answered 0.0 % of the requests" in said.words
 
 
 def test_a_share_a_little_off_is_chance() -> None:

@@ -67,7 +67,7 @@ def measurement_of(step: Step) -> Measurement:
     """One step as the judge knows it."""
     errors = step.requests.get(_ERRORS, 0)
     latencies = _histogram(step.latencies) if step.latencies is not None else None
-    return Measurement(step.start, step.end, sum(step.requests.values()), errors, latencies)
+    return Measurement(step.start, step.end, sum(step.requests.values()), errors, latencies, step.unanswered)
 
 
 def _histogram(found: Distribution) -> Histogram:

@@ -93,11 +93,11 @@ def test_an_old_stretch_without_requests_is_zero_when_the_newest_was_counted() -
 
 
 def test_a_step_counts_server_errors_and_drops_the_bound_at_zero() -> None:
-    step = Step(NOON, NOON + _SECOND, {"2xx": 3, "4xx": 1, "5xx": 2}, _LATENCIES)
+    step = Step(NOON, NOON + _SECOND, {"2xx": 3, "4xx": 1, "5xx": 2}, _LATENCIES, unanswered=1)
 
     measurement = measurement_of(step)
 
-    assert (measurement.requests, measurement.errors) == (6, 2)
+    assert (measurement.requests, measurement.errors, measurement.unanswered) == (6, 2, 1)
     assert measurement.latencies is not None
     assert measurement.latencies.bounds == (100.0, 200.0)
     assert measurement.latencies.counts == (3, 1, 0)
