@@ -22,6 +22,7 @@ from convergence_orchestration.keys.upkeep.schedules import upkeep_schedules
 from convergence_orchestration.releases.assets import release_assets
 from convergence_orchestration.releases.jobs import release_jobs
 from convergence_orchestration.releases.report.assets import report_assets, report_jobs
+from convergence_orchestration.releases.report.sensors import report_sensors
 from convergence_orchestration.releases.resources import release_resources
 from convergence_orchestration.releases.steering.jobs import steering_jobs
 from convergence_orchestration.releases.traffic.jobs import traffic_jobs
@@ -86,7 +87,7 @@ def build_definitions(
             *steering_jobs(),
             *report_jobs(),
         ],
-        sensors=[*tenancy_sensors(), *release_sensors()],
+        sensors=[*tenancy_sensors(), *release_sensors(), *report_sensors()],
         schedules=[
             *environment_schedules(),
             *backup_schedules(),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from convergence_orchestration.releases.traffic.scene import Scene
 
 RELEASE_REPORT = "release_report"
+REPORT_JOB = "report_release"
 REPORTS = "reports"
 """The directory of the pages, in Dagster's home."""
 
@@ -47,12 +48,17 @@ def write_report(
 
 
 @dg.job(
-    name="report_release",
+    name=REPORT_JOB,
     description="Writes the report of a release anew: one page with pictures. A release that ends is reported by itself.",
 )
 def report_release() -> None:
     """The one op, so that it can be launched by name."""
     write_report()
+
+
+def report_config(environment: str, release_id: ReleaseId) -> dict[str, object]:
+    """The run config of `report_release` for one release."""
+    return {"ops": {write_report.name: {"config": {"environment": environment, "release": release_id}}}}
 
 
 def report_jobs() -> list[dg.JobDefinition]:
@@ -70,7 +76,7 @@ def report_assets() -> list[dg.AssetSpec]:
             kinds={"python"},
             partitions_def=releases_partitions,
             description="A release on one page: traffic by revision over time, errors and latency of both revisions, who decided "
-            "what and why, and how many requests were harmed. Made when the release ends, or by `report_release`.",
+            "what and why, and how many requests were harmed. Made when the release ends, again some minutes later, and by `report_release`.",
         )
     ]
 
@@ -95,7 +101,7 @@ def materialize_report(context: dg.OpExecutionContext, scene: "Scene", release_i
             metadata={
                 "release": story.release_id,
                 "state": story.state,
-                "requests_harmed": story.harmed if story.was_measured else "unknown",
+                "requests_harmed": story.harm.total if story.was_measured else "unknown",
                 "link": dg.MetadataValue.url(scene.run.console_url(scene.service)),
                 "page": dg.MetadataValue.path(path),
                 "report": dg.MetadataValue.md(report.markdown),

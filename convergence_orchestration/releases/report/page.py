@@ -35,7 +35,7 @@ def facts(story: Story) -> list[tuple[str, str]]:
         ("image", story.image or "unknown"),
         (
             "requests harmed",
-            str(story.harmed) if story.was_measured else "unknown: the meters could not be read",
+            str(story.harm) if story.was_measured else "unknown: the meters could not be read",
         ),
     ]
 
@@ -70,7 +70,7 @@ def data_uri(picture: bytes) -> str:
     return f"data:image/png;base64,{b64encode(picture).decode('ascii')}"
 
 
-_FIGURES = ("revision", "requests", "errors", "errors, %", "p95, ms", "p99, ms")
+_FIGURES = ("revision", "requests", "errors", "errors, %", "given up", "p95, ms", "p99, ms")
 _EVENTS = ("mark", "when", "what", "%", "verdict", "who", "why")
 
 
@@ -81,6 +81,7 @@ def _figure_rows(story: Story) -> list[list[str]]:
             str(one.requests),
             str(one.errors),
             f"{100 * one.errors / one.requests:.2f}" if one.requests else "-",
+            str(one.given_up),
             "-" if one.p95_ms is None else f"{one.p95_ms:.0f}",
             "-" if one.p99_ms is None else f"{one.p99_ms:.0f}",
         ]

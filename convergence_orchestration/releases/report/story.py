@@ -17,6 +17,8 @@ from convergence_orchestration.releases.model import (
     ReleaseId,
     RevisionName,
 )
+from convergence_orchestration.releases.policy import ServiceTargets
+from convergence_orchestration.releases.report.harm import Harm, harm_of
 from convergence_orchestration.releases.standing import Shares, split
 
 type Measurements = Mapping[RevisionName, tuple[Measurement, ...]]
@@ -67,6 +69,7 @@ class Figures:
     revision: RevisionName
     requests: int
     errors: int
+    given_up: int
     p95_ms: float | None
     p99_ms: float | None
 
@@ -78,8 +81,8 @@ class Story:
     Attributes:
         state: in words.
         began_at, ended_at: of the whole; the end is None while it is under way.
-        harmed: answers of the candidate with a 5xx status: what people got from it and would not have got without it.
         was_measured: False when the meters could not be read: then nobody knows who was harmed.
+        slow_ms: the latency that one in a hundred answers may exceed.
     """
 
     release_id: ReleaseId
@@ -95,6 +98,7 @@ class Story:
     moves: tuple[Move, ...]
     measured: Measurements
     was_measured: bool
+    slow_ms: float = ServiceTargets().p99_ms
 
     @property
     def figures(self) -> tuple[Figures, ...]:
@@ -102,9 +106,9 @@ class Story:
         return tuple(_figures(name, found) for name, found in self.measured.items())
 
     @property
-    def harmed(self) -> int:
-        """Answers of the candidate with a 5xx status."""
-        return sum(one.errors for one in self.figures if one.revision == self.revision)
+    def harm(self) -> Harm:
+        """What the candidate did to people."""
+        return harm_of(self.events, self.revision, self.stable, self.measured, self.slow_ms)
 
     @property
     def decisions(self) -> tuple[ReleaseEvent, ...]:
@@ -113,7 +117,10 @@ class Story:
 
 
 def story_of(
-    events: Iterable[ReleaseEvent], release_id: ReleaseId, measured: Measurements | None
+    events: Iterable[ReleaseEvent],
+    release_id: ReleaseId,
+    measured: Measurements | None,
+    targets: ServiceTargets | None = None,
 ) -> Story | None:
     """The story of one of the releases that the events are about, or None if they know nothing of it.
 
@@ -121,6 +128,7 @@ def story_of(
         events: in order, of one service.
         release_id: which release.
         measured: of the candidate and the stable revision; None: could not be read.
+        targets: what the service promises; None: the usual.
     """
     own = tuple(event for event in events if event.release_id == release_id)
     if not own:
@@ -141,6 +149,7 @@ def story_of(
         moves=tuple(Move(event.recorded_at, _shares(event)) for event in own if event.kind in _MOVES),
         measured=measured or {},
         was_measured=measured is not None,
+        slow_ms=(targets or ServiceTargets()).p99_ms,
     )
 
 
@@ -192,7 +201,7 @@ def _figures(name: RevisionName, measured: tuple[Measurement, ...]) -> Figures:
     whole = RevisionEvidence(name, measured)
     latencies = whole.latencies
     p95, p99 = (latencies.quantile(one) if latencies else None for one in (0.95, 0.99))
-    return Figures(name, whole.requests, whole.errors, p95, p99)
+    return Figures(name, whole.requests, whole.errors, whole.unanswered, p95, p99)
 
 
 def _last[T](values: Iterable[T | None]) -> T | None:

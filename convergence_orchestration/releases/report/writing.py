@@ -51,7 +51,7 @@ def report_on(scene: Scene, release_id: ReleaseId, events: Sequence[ReleaseEvent
     span = span_of(known, release_id, now)
     names = [name for name in (bare.revision, bare.stable) if name is not None]
     measured = _measured(scene.meters, names, span, now) if span is not None else {}
-    story = story_of(known, release_id, measured) or bare
+    story = story_of(known, release_id, measured, scene.policy.targets) or bare
     picture = timeline(story)
     return Report(story, html(story, picture), markdown(story, picture))
 

@@ -55,7 +55,7 @@ def test_a_story_says_who_had_which_traffic_and_how_many_were_harmed() -> None:
     story = _story(_BAD, _MEASURED)
 
     assert [dict(move.shares) for move in story.moves] == [{NEW: 10, OLD: 90}, {OLD: 100}]
-    assert story.harmed == 4
+    assert story.harm.total == 4
     assert [(one.revision, one.requests, one.errors) for one in story.figures] == [
         (NEW, 20, 4),
         (OLD, 380, 0),
