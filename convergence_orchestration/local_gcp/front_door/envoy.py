@@ -109,6 +109,12 @@ class EnvoyProcess:
         self._process = self._child = None
         self._directory.envoy_record.unlink(missing_ok=True)
 
+    def kill(self) -> None:
+        """End it at once: one that hangs does not heed a kind word. `is_alive` says when it is gone."""
+        if self._process is not None:
+            with contextlib.suppress(psutil.Error):
+                self._process.kill()
+
     def last_words(self, position: int) -> str:
         """What it has logged since that position in bytes, the last line of it."""
         with self._directory.envoy_log.open("rb") as log:

@@ -17,6 +17,7 @@ from convergence_orchestration.local_gcp.front_door.configuring import Configura
 from convergence_orchestration.local_gcp.front_door.directory import Directory
 from convergence_orchestration.local_gcp.front_door.envoy import EnvoyProcess
 from convergence_orchestration.local_gcp.front_door.load import Load
+from convergence_orchestration.local_gcp.front_door.pulse import Pulse
 from convergence_orchestration.local_gcp.front_door.rendering import hosts
 from convergence_orchestration.local_gcp.front_door_contract import (
     ROUTES_FILE,
@@ -30,6 +31,7 @@ from convergence_orchestration.logs import logger
 
 _LOOK_EVERY = timedelta(seconds=0.25)
 _TELL_EVERY = timedelta(seconds=1)
+_PULSE_EVERY = timedelta(seconds=1)
 _LOOKS_KEPT = 20
 _CERTIFICATES_EVERY = timedelta(hours=1)
 _READY_WITHIN = timedelta(seconds=15)
@@ -48,6 +50,7 @@ class _Times:
     may_start: datetime = _LONG_AGO
     looked: datetime = _LONG_AGO
     told: datetime = _LONG_AGO
+    felt: datetime = _LONG_AGO
     certificates: datetime = _LONG_AGO
     pause: timedelta = _FIRST_PAUSE
 
@@ -67,6 +70,7 @@ class Supervisor:
         self._clock = clock
         self._names = names
         self._envoy = EnvoyProcess(directory, ports)
+        self._pulse = Pulse(ports)
         self.admin = EnvoyAdmin(directory.admin_address)
         self._log_position = 0
         self._configuration = Configuration(
@@ -106,6 +110,9 @@ class Supervisor:
         now = self._clock()
         if not self._envoy.is_alive():
             self._start_again(now)
+        elif self._hangs(now):
+            _log.error("Envoy hangs and is ended.", pid=self._envoy.pid)
+            self._envoy.kill()
         elif self._is_ready or self._has_become_ready(now):
             self._follow_routes()
             self._tell_load(now)
@@ -132,10 +139,17 @@ class Supervisor:
 
     def _start(self, now: datetime) -> None:
         self._is_ready = False
+        self._pulse.begin()
         self._served = None
         self._configuration.write(self._good)
         self._times.started = now
         self._envoy.start()
+
+    def _hangs(self, now: datetime) -> bool:
+        if not self._is_ready or now - self._times.felt < _PULSE_EVERY:
+            return False
+        self._times.felt = now
+        return not self._pulse.is_there()
 
     def _has_become_ready(self, now: datetime) -> bool:
         self._is_ready = self.admin.is_ready()

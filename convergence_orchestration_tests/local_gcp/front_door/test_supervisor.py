@@ -125,6 +125,15 @@ def test_an_envoy_that_does_not_get_ready_is_ended_and_started_anew(kept: Kept) 
     kept.until_served(2)
 
 
+def test_an_envoy_that_hangs_is_ended_and_started_again(kept: Kept) -> None:
+    hung = kept.supervisor.envoy_pid
+    assert hung is not None
+    psutil.Process(hung).suspend()
+    kept.until_another_than(hung)
+    kept.ask_for(4)
+    kept.until_served(4)
+
+
 def test_the_certificate_is_renewed_while_envoy_serves(kept: Kept) -> None:
     before = leaf_path(kept.directory.root).read_bytes()
     kept.clock.advance(timedelta(days=61))
