@@ -5,6 +5,7 @@ beside `manifest.json`), references to them, and tags in the store. Making one i
 """
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from convergence_orchestration.local_gcp.store import Rows
 _ALGORITHM = "sha256:"
 _MANIFEST = "manifest.json"
 _TAGS = "images/tags"
+UNFINISHED = "unfinished-"
+"""How directories begin that are no image, or none any more; who builds removes them at its start."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,27 @@ def read_manifest(data_dir: Path, digest: str) -> Manifest | None:
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Put the manifest into an image that is being made."""
     (directory / _MANIFEST).write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
+
+
+def newest_first(data_dir: Path) -> list[str]:
+    """The digests of all images, the one that was built last (again) first."""
+    found = [path for path in (data_dir / "images" / "sha256").glob("*") if path.is_dir()]
+    return [
+        f"{_ALGORITHM}{path.name}"
+        for path in sorted(found, key=lambda one: one.stat().st_mtime, reverse=True)
+    ]
+
+
+def built_again(data_dir: Path, digest: str) -> None:
+    """Have an image that is there already be the newest."""
+    os.utime(directory_of(data_dir, digest))
+
+
+def set_aside(data_dir: Path, digest: str) -> Path:
+    """Take an image out of the registry at one stroke; where its files are now, to be removed."""
+    aside = data_dir / "images" / f"{UNFINISHED}{digest.removeprefix(_ALGORITHM)}"
+    directory_of(data_dir, digest).rename(aside)
+    return aside
 
 
 def tag(rows: Rows, reference: str, digest: str) -> BuiltImage:

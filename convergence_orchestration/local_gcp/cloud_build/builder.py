@@ -28,7 +28,6 @@ from convergence_orchestration.local_gcp.store import Store
 from convergence_orchestration.logs import logger
 
 _LAST_LINES = 20
-_UNFINISHED = "unfinished-"
 _REVISION_OF_SOURCE = ("COMMIT_SHA", "REVISION_ID", "_SOURCE_REVISION")
 _log = logger(__name__)
 
@@ -40,7 +39,7 @@ class Builder:
         self._store = store
         self._data_dir = data_dir
         self._clock = clock
-        for unfinished in (data_dir / "images").glob(f"{_UNFINISHED}*"):
+        for unfinished in (data_dir / "images").glob(f"{images.UNFINISHED}*"):
             shutil.rmtree(unfinished, ignore_errors=True)  # of a builder that died
 
     def build_next(self) -> bool:
@@ -69,7 +68,7 @@ class Builder:
     def _image(self, build: Build, log: Path) -> str:
         parent = self._data_dir / "images" / "sha256"
         parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=parent.parent) as directory:
+        with tempfile.TemporaryDirectory(prefix=images.UNFINISHED, dir=parent.parent) as directory:
             tree, image = Path(directory) / "source", Path(directory) / "image"
             fetch(build, self._data_dir, tree)
             command = command_of(build, tree)
@@ -82,6 +81,7 @@ class Builder:
                 final = images.directory_of(self._data_dir, digest)
                 shutil.rmtree(final, ignore_errors=True)
                 image.rename(final)
+            images.built_again(self._data_dir, digest)
         return digest
 
     def _succeed(self, build: Build, log: Path, digest: str) -> None:

@@ -1,6 +1,6 @@
 """The node's process.
 
-What belongs here: its command line, its two loops (builds; revisions), and its end. SIGTERM ends the node and leaves the
+What belongs here: its command line, its loops (builds; upkeep; revisions), and its end. SIGTERM ends the node and leaves the
 instances: `--stop-instances` ends those. `GET /healthz` on the health port answers 200 while the loops turn.
 """
 
@@ -21,11 +21,13 @@ from convergence_orchestration.local_gcp.cloud_build.builder import Builder
 from convergence_orchestration.local_gcp.node.ending import stop_instances
 from convergence_orchestration.local_gcp.node.node import Node
 from convergence_orchestration.local_gcp.node.programs import Surroundings
+from convergence_orchestration.local_gcp.node.upkeep import Upkeep
 from convergence_orchestration.local_gcp.process import begin
 from convergence_orchestration.local_gcp.store import Store
 from convergence_orchestration.logs import logger
 
 _STEP_SECONDS = 0.1
+_UPKEEP_SECONDS = 30.0
 _PAUSE_AFTER_DEFECT_SECONDS = 1.0
 _HEALTHY_SECONDS = 10.0
 _log = logger("convergence_orchestration.local_gcp.node")
@@ -51,12 +53,14 @@ def main(argv: list[str] | None = None) -> None:
     beat = _Beat()
     if arguments.health_port is not None:
         _serve_health(arguments.health_port, beat)
-    threading.Thread(
-        target=_turn, args=(builder.build_next, lambda: None), name="builds", daemon=True
-    ).start()
+    for name, step, pause in (
+        ("builds", builder.build_next, _STEP_SECONDS),
+        ("upkeep", Upkeep(store, data_dir).round, _UPKEEP_SECONDS),
+    ):
+        threading.Thread(target=_turn, args=(step, lambda: None, pause), name=name, daemon=True).start()
     _log.info("The node runs.", data_dir=str(data_dir))
     try:
-        _turn(node.step, beat.beat)
+        _turn(node.step, beat.beat, _STEP_SECONDS)
     finally:
         node.close()
         lock.close()
@@ -74,15 +78,14 @@ class _Beat:
         return self._last > 0 and time.monotonic() - self._last < _HEALTHY_SECONDS
 
 
-def _turn(step: Callable[[], object], beat: Callable[[], None]) -> None:
+def _turn(step: Callable[[], object], beat: Callable[[], None], pause: float) -> None:
     while True:
-        pause = _STEP_SECONDS
         try:
             step()
             beat()
         except Exception:  # noqa: BLE001 logged; the loop goes on, or nothing would run any more
             _log.exception("A defect of the local cloud's node; please report it.")
-            pause = _PAUSE_AFTER_DEFECT_SECONDS
+            time.sleep(_PAUSE_AFTER_DEFECT_SECONDS)
         time.sleep(pause)
 
 

@@ -19,6 +19,7 @@ from convergence_orchestration.local_gcp.refusals import Refusal
 from convergence_orchestration.local_gcp.secret_manager import versions
 from convergence_orchestration.local_gcp.store import Rows
 
+LOGS = "instance-logs"
 _UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
@@ -60,7 +61,7 @@ def program_for(
     if not command:
         raise CannotRunError("The image has no CMD and the container no command: nothing says what to run.")
     root = images.root_of(data_dir, digest)
-    logs = data_dir / "instance-logs"
+    logs = data_dir / LOGS
     logs.mkdir(exist_ok=True)
     bin_directory = str(Path(sys.executable).parent)
     environment = {

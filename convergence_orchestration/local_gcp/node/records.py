@@ -69,6 +69,8 @@ class Records:
         for path in sorted(self._directory.glob("*.json")):
             try:
                 yield Instance(**json.loads(path.read_text(encoding="utf-8")))
+            except FileNotFoundError:
+                continue  # it has ended meanwhile
             except (ValueError, TypeError):
                 _log.warning("A record of an instance is not one; it is removed.", path=str(path))
                 path.unlink()
