@@ -18,6 +18,7 @@ from convergence_orchestration.cli import (
     key_listing,
     lifecycle,
     log_lines,
+    release_deploy,
     release_hands,
     releases,
     secret_manager,
@@ -101,9 +102,10 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(backups.app, name="backup")
 app.command()(backups.restore)
 release = typer.Typer(
-    no_args_is_help=True, help="Look at releases, and steer a rollout: each act is a run in Dagster."
+    no_args_is_help=True, help="Release, look at releases, and steer a rollout: each act is a run in Dagster."
 )
 _RELEASE_COMMANDS: Mapping[str, Callable[..., None]] = {
+    "deploy": release_deploy.deploy,
     "list": releases.list_releases,
     "show": releases.show,
     "watch": releases.watch,
@@ -117,6 +119,7 @@ _RELEASE_COMMANDS: Mapping[str, Callable[..., None]] = {
     "freeze": release_hands.freeze,
     "unfreeze": release_hands.unfreeze,
     "sign": release_hands.sign,
+    "load-test": release_hands.load_test,
 }
 _offer(release, _RELEASE_COMMANDS)
 app.add_typer(release, name="release")

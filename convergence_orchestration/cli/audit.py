@@ -12,13 +12,12 @@ import typer
 
 from convergence_orchestration.audit.model import Outcome
 from convergence_orchestration.cli.asking import AUDIT, Limit, calls_of, given
-from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, ApiUrl, AsJson, DataDir, directory_at
+from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, ApiUrl, AsJson, DataDir
+from convergence_orchestration.cli.platforms import GoogleCloud, bigquery_of, settings_at
 from convergence_orchestration.cli.reporting import ExitStatus, tell
 from convergence_orchestration.cli.showing import moment, print_json, print_table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from convergence_orchestration.audit.verification import Verification
     from convergence_orchestration.settings import Settings
 
@@ -69,14 +68,11 @@ def list_rows(  # noqa: PLR0913 one for each option
 def verify(
     *,
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    google_cloud: Annotated[
-        bool,
-        typer.Option("--google-cloud", help="Read the table in GCP_PROJECT_ID, not the local platform's."),
-    ] = False,
+    google_cloud: GoogleCloud = False,
     as_json: AsJson = False,
 ) -> None:
     """Look for rows that were changed or removed: exit status 0 if the log is whole, 1 with a sentence for each finding."""
-    found = _verified(_settings(data_dir, google_cloud=google_cloud))
+    found = _verified(settings_at(data_dir, google_cloud=google_cloud))
     if as_json:
         print_json(
             {
@@ -107,32 +103,16 @@ def _verified(settings: "Settings") -> "Verification":
     """The whole table, read twice: its anchors first, so that no more than a page of rows is in memory."""
     from convergence_orchestration.audit.log import AuditLog  # noqa: PLC0415 not for --help
     from convergence_orchestration.audit.verification import Verification, anchors_of  # noqa: PLC0415
-    from convergence_orchestration.gcp.bigquery import BigQuery  # noqa: PLC0415
-    from convergence_orchestration.gcp.clients import bigquery_client  # noqa: PLC0415
     from convergence_orchestration.warehouse.bootstrap import needs_bootstrap  # noqa: PLC0415
 
-    client = bigquery_client(settings)
     verification = Verification()
-    try:
-        log = AuditLog(BigQuery(client))
-        with needs_bootstrap():
-            verification.expect(anchors_of(log.openings()))
-            for row in log.in_order():
-                verification.see(row)
-    finally:
-        client.close()  # type: ignore[no-untyped-call]
+    with bigquery_of(settings) as bigquery, needs_bootstrap():
+        log = AuditLog(bigquery)
+        verification.expect(anchors_of(log.openings()))
+        for row in log.in_order():
+            verification.see(row)
     verification.finish()
     return verification
-
-
-def _settings(data_dir: "Path", *, google_cloud: bool) -> "Settings":
-    from convergence_orchestration.local_platform.environment import platform_settings  # noqa: PLC0415
-    from convergence_orchestration.local_platform.running import running_platform  # noqa: PLC0415
-    from convergence_orchestration.settings import load_settings  # noqa: PLC0415
-
-    if google_cloud:
-        return load_settings()
-    return platform_settings(running_platform(directory_at(data_dir)))
 
 
 def _row(found: Mapping[str, Any]) -> list[object]:

@@ -3,20 +3,16 @@
 What belongs here: commands. Whatever changes something is a Dagster run; listing and the dry run only read.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, DataDir, directory_at
+from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, DataDir
+from convergence_orchestration.cli.platforms import GoogleCloud, bigquery_of, settings_at
 from convergence_orchestration.cli.reporting import tell
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from convergence_orchestration.gcp.bigquery import BigQuery
-    from convergence_orchestration.settings import Settings
     from convergence_orchestration.warehouse.backups.checking import Wanted
     from convergence_orchestration.warehouse.backups.compared import ComparedTable, Permissions
 
@@ -24,12 +20,6 @@ app = typer.Typer(
     no_args_is_help=True, help="Back up the platform's tables, or one tenant's, and look at backups."
 )
 
-_GoogleCloud = Annotated[
-    bool,
-    typer.Option(
-        "--google-cloud", help="In GCP_PROJECT_ID, with Dagster at DAGSTER_URL; not the local platform."
-    ),
-]
 _Tenant = Annotated[
     str, typer.Option("--tenant", help="One tenant's own tables; left out: the central ones.")
 ]
@@ -41,21 +31,21 @@ def create(
     tenant: _Tenant = "",
     reason: Annotated[str, typer.Option(help="Why, for the list of backups.")] = "asked for",
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    google_cloud: _GoogleCloud = False,
+    google_cloud: GoogleCloud = False,
 ) -> None:
     """Take a backup: its name on standard output."""
     from convergence_orchestration.cli.dagster_runs import run_job  # noqa: PLC0415 not for --help
     from convergence_orchestration.warehouse.backups.model import Scope  # noqa: PLC0415
 
     Scope.of(tenant)
-    settings = _settings(data_dir, google_cloud=google_cloud)
+    settings = settings_at(data_dir, google_cloud=google_cloud)
     config = {"tenant_id": tenant, "reason": reason}
     done = run_job(settings, "backup_control_plane", "control_plane_backup", config)
     typer.echo(done.materializations[0].metadata["backup"])
 
 
 @app.command("list")
-def list_backups(*, data_dir: DataDir = DEFAULT_DATA_DIR, google_cloud: _GoogleCloud = False) -> None:
+def list_backups(*, data_dir: DataDir = DEFAULT_DATA_DIR, google_cloud: GoogleCloud = False) -> None:
     """List the backups that can be restored, the newest first."""
     from datetime import UTC, datetime  # noqa: PLC0415 not for --help
 
@@ -66,7 +56,7 @@ def list_backups(*, data_dir: DataDir = DEFAULT_DATA_DIR, google_cloud: _GoogleC
         backup_rows,
     )
 
-    with _bigquery(_settings(data_dir, google_cloud=google_cloud)) as bigquery:
+    with bigquery_of(settings_at(data_dir, google_cloud=google_cloud)) as bigquery:
         found = backups(bigquery, datetime.now(UTC))
     if found:
         print_table(BACKUP_COLUMNS, backup_rows(found), unbroken=["name"])
@@ -79,7 +69,7 @@ def show(
     backup: Annotated[str, typer.Argument(help="The backup's name.")],
     *,
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    google_cloud: _GoogleCloud = False,
+    google_cloud: GoogleCloud = False,
 ) -> None:
     """Show the tables of a backup with their rows and checksums."""
     from datetime import UTC, datetime  # noqa: PLC0415 not for --help
@@ -93,7 +83,7 @@ def show(
         copy_rows,
     )
 
-    with _bigquery(_settings(data_dir, google_cloud=google_cloud)) as bigquery:
+    with bigquery_of(settings_at(data_dir, google_cloud=google_cloud)) as bigquery:
         found = restorable(bigquery, backup, datetime.now(UTC))
     facts = dict(zip(BACKUP_COLUMNS, backup_rows([found])[0], strict=True))
     print_facts({**facts, "environment": found.environment, "run_id": found.run_id}, as_json=False)
@@ -125,7 +115,7 @@ def restore(  # noqa: PLR0913 one for each option
         typer.Option("--readmit-keys", help="Although keys may be let in again that were revoked since."),
     ] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    google_cloud: _GoogleCloud = False,
+    google_cloud: GoogleCloud = False,
 ) -> None:
     """Show what a backup would bring back; with --apply bring it back. A backup of the present is taken first."""
     from convergence_orchestration.cli.dagster_runs import run_job  # noqa: PLC0415 not for --help
@@ -135,12 +125,12 @@ def restore(  # noqa: PLR0913 one for each option
     )
     from convergence_orchestration.warehouse.backups.compared import Permissions  # noqa: PLC0415
 
-    settings = _settings(data_dir, google_cloud=google_cloud)
+    settings = settings_at(data_dir, google_cloud=google_cloud)
     allowed = Permissions(recreate_tables, readmit_keys)
     wanted = Wanted(
         backup, settings.environment.value, tenant, tuple(tables or ()), despite_requests, allowed
     )
-    with _bigquery(settings) as bigquery:
+    with bigquery_of(settings) as bigquery:
         _print(_planned(bigquery, wanted), allowed)
     if not apply:
         tell("Nothing was changed; --apply does it.")
@@ -178,25 +168,3 @@ def _print(compared: "list[ComparedTable]", allowed: "Permissions") -> None:
     )
 
     print_table(COMPARED_COLUMNS, compared_rows(compared, allowed), unbroken=["table"])
-
-
-@contextmanager
-def _bigquery(settings: "Settings") -> "Iterator[BigQuery]":
-    from convergence_orchestration.gcp.bigquery import BigQuery  # noqa: PLC0415 not for --help
-    from convergence_orchestration.gcp.clients import bigquery_client  # noqa: PLC0415
-
-    client = bigquery_client(settings)
-    try:
-        yield BigQuery(client)
-    finally:
-        client.close()  # type: ignore[no-untyped-call]
-
-
-def _settings(data_dir: "Path", *, google_cloud: bool) -> "Settings":
-    from convergence_orchestration.local_platform.environment import platform_settings  # noqa: PLC0415
-    from convergence_orchestration.local_platform.running import running_platform  # noqa: PLC0415
-    from convergence_orchestration.settings import load_settings  # noqa: PLC0415
-
-    if google_cloud:
-        return load_settings()
-    return platform_settings(running_platform(directory_at(data_dir)))

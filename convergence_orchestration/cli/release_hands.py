@@ -1,4 +1,4 @@
-"""`convergence release pause|resume|promote|abort|retry|rollback|freeze|unfreeze|sign`: people's hands on a rollout.
+"""`convergence release pause|resume|promote|abort|retry|rollback|freeze|unfreeze|sign|load-test`: people's hands on a release.
 
 What belongs here: commands, each of which launches the job that the UI offers too.
 """
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, DataDir
+from convergence_orchestration.cli.platforms import GoogleCloud
 from convergence_orchestration.cli.release_runs import Environment, Reason, launch
 
 _Release = Annotated[str, typer.Argument(help="Which release; left out: the one that was handed over last.")]
@@ -24,8 +25,15 @@ def _steering(job: str, op: str, sentence: str) -> Callable[..., None]:
         reason: Reason = "",
         environment: Environment = "",
         data_dir: DataDir = DEFAULT_DATA_DIR,
+        google_cloud: GoogleCloud = False,
     ) -> None:
-        launch(data_dir, job, op, {"release": release, "reason": reason, "environment": environment})
+        launch(
+            data_dir,
+            job,
+            op,
+            {"release": release, "reason": reason, "environment": environment},
+            google_cloud=google_cloud,
+        )
 
     steer.__doc__ = sentence
     return steer
@@ -56,10 +64,11 @@ def promote(
     reason: Reason = "",
     environment: Environment = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
+    google_cloud: GoogleCloud = False,
 ) -> None:
     """Begin the next stage now, or the one that is named, whatever the clock or a freeze says."""
     config = {"release": release, "percent": percent, "reason": reason, "environment": environment}
-    launch(data_dir, "promote_release", "promote_rollout", config)
+    launch(data_dir, "promote_release", "promote_rollout", config, google_cloud=google_cloud)
 
 
 def rollback(
@@ -68,10 +77,11 @@ def rollback(
     reason: Reason = "",
     environment: Environment = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
+    google_cloud: GoogleCloud = False,
 ) -> None:
     """Give all traffic to the revision before, or to one that is named; it is verified and the service is probed."""
     config = {"revision": to, "reason": reason, "environment": environment}
-    launch(data_dir, "rollback_service", "roll_back", config)
+    launch(data_dir, "rollback_service", "roll_back", config, google_cloud=google_cloud)
 
 
 def freeze(
@@ -81,17 +91,49 @@ def freeze(
     reason: Reason = "",
     environment: Environment = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
+    google_cloud: GoogleCloud = False,
 ) -> None:
     """Promote nothing for a while, in any release of the service; rolling back is always allowed."""
     config = {"start": start, "until": until, "reason": reason, "environment": environment}
-    launch(data_dir, "freeze_releases", "freeze", config)
+    launch(data_dir, "freeze_releases", "freeze", config, google_cloud=google_cloud)
 
 
 def unfreeze(
-    *, reason: Reason = "", environment: Environment = "", data_dir: DataDir = DEFAULT_DATA_DIR
+    *,
+    reason: Reason = "",
+    environment: Environment = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    google_cloud: GoogleCloud = False,
 ) -> None:
     """End every freeze by hand."""
-    launch(data_dir, "unfreeze_releases", "unfreeze", {"reason": reason, "environment": environment})
+    launch(
+        data_dir,
+        "unfreeze_releases",
+        "unfreeze",
+        {"reason": reason, "environment": environment},
+        google_cloud=google_cloud,
+    )
+
+
+def load_test(
+    release: _ThisRelease,
+    *,
+    rate: Annotated[float, typer.Option(help="Requests a second, at most 500.")] = 50,
+    seconds: Annotated[float, typer.Option(help="How long.")] = 60,
+    path: Annotated[str, typer.Option(help="What is asked for.")] = "/health",
+    environment: Environment = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    google_cloud: GoogleCloud = False,
+) -> None:
+    """Load-test a release on its tag; the result is an item of the check-list of its image. Do it in staging."""
+    config = {
+        "release": release,
+        "rate": rate,
+        "seconds": seconds,
+        "path": path,
+        "environment": environment,
+    }
+    launch(data_dir, "load_test_release", "send_load", config, google_cloud=google_cloud)
 
 
 def sign(
@@ -102,7 +144,8 @@ def sign(
     note: Annotated[str, typer.Option(help="What was looked at, or who is on call until when.")] = "",
     environment: Environment = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
+    google_cloud: GoogleCloud = False,
 ) -> None:
     """Sign an item of a release's check-list."""
     config = {"release": release, "item": item, "name": name, "note": note, "environment": environment}
-    launch(data_dir, "sign_release_item", "sign_item", config)
+    launch(data_dir, "sign_release_item", "sign_item", config, google_cloud=google_cloud)

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from convergence_orchestration.cli import app
+from convergence_orchestration_tests.api.dagster_standin import DagsterStandIn, played_dagster
 from convergence_orchestration_tests.cli.api_standin import ApiStandin, api_standin
 
 ADMIN_KEY = "admin_of_the_stand-in"
@@ -42,4 +43,13 @@ def api(convergence: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Iterator[A
     with api_standin() as standin:
         monkeypatch.setenv("API_URL", standin.url)
         monkeypatch.setenv("ADMIN_API_KEY", ADMIN_KEY)
+        yield standin
+
+
+@pytest.fixture
+def dagster(convergence: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterStandIn]:
+    """A Dagster somewhere else, for commands with --google-cloud."""
+    del convergence  # only so that it has cleared the environment before
+    with played_dagster() as standin:
+        monkeypatch.setenv("DAGSTER_URL", standin.url)
         yield standin

@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-
 import pytest
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
@@ -10,19 +8,10 @@ from convergence_orchestration_tests.api.dagster_standin import (
     Launch,
     Materializations,
     materialized,
-    played_dagster,
 )
 from convergence_orchestration_tests.cli.conftest import CommandLine
 from convergence_orchestration_tests.warehouse.backups.builders import add_tenant, backup_of
 from convergence_orchestration_tests.warehouse.builders import with_tables
-
-
-@pytest.fixture
-def dagster(convergence: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterStandIn]:
-    del convergence  # only so that it has cleared the environment before
-    with played_dagster() as standin:
-        monkeypatch.setenv("DAGSTER_URL", standin.url)
-        yield standin
 
 
 @pytest.fixture

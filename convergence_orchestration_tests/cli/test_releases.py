@@ -1,55 +1,49 @@
-"""What `convergence release watch` draws, and that each hand's words meet the config of its job; no process runs here."""
+"""What `convergence release watch` draws, and that each hand's words meet the config of its job."""
 
-from collections.abc import Mapping
 from io import StringIO
-from pathlib import Path
 
 import pytest
 from dagster import validate_run_config
 from rich.console import Console
 
-from convergence_orchestration.cli import release_hands
 from convergence_orchestration.cli.release_screen import Look, screen
 from convergence_orchestration.definitions import build_definitions
 from convergence_orchestration.releases.evidence import Evidence, Probes, RevisionEvidence
 from convergence_orchestration.releases.history import fold
 from convergence_orchestration.releases.traffic.migrating import Decided
 from convergence_orchestration.settings import load_settings
+from convergence_orchestration_tests.api.dagster_standin import DagsterStandIn
 from convergence_orchestration_tests.cli.conftest import CommandLine
 from convergence_orchestration_tests.releases.builders import NEW, NOON, OLD, World, measured, world
 
-type Launched = tuple[str, str, Mapping[str, object]]
-
 
 @pytest.mark.parametrize(
-    "words",
+    ("job", "words"),
     [
-        ("pause", "--reason", "lunch"),
-        ("resume", "v2"),
-        ("promote", "--percent", "50"),
-        ("abort",),
-        ("retry", "v2"),
-        ("rollback", "--to", "api-00001-old"),
-        ("freeze", "--from", "2030-01-01T00:00:00Z", "--until", "2030-01-02T00:00:00Z"),
-        ("unfreeze", "--environment", "staging"),
-        ("sign", "v2", "on_call", "--name", "ana", "--note", "until Monday"),
+        ("pause_release", "pause --reason lunch"),
+        ("resume_release", "resume v2"),
+        ("promote_release", "promote --percent 50"),
+        ("abort_release", "abort"),
+        ("retry_release", "retry v2"),
+        ("rollback_service", "rollback --to api-00001-old"),
+        ("freeze_releases", "freeze --from 2030-01-01T00:00:00Z --until 2030-01-02T00:00:00Z"),
+        ("unfreeze_releases", "unfreeze --environment staging"),
+        ("sign_release_item", "sign v2 on_call --name ana --note Monday"),
+        ("load_test_release", "load-test v2 --rate 20 --seconds 5"),
     ],
 )
 def test_each_hand_launches_a_job_with_a_config_that_it_takes(
-    convergence: CommandLine, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+    convergence: CommandLine, dagster: DagsterStandIn, job: str, words: str
 ) -> None:
-    launched: list[Launched] = []
+    dagster.work[job] = lambda _: []
 
-    def launch(_data_dir: Path, job: str, op: str, config: Mapping[str, object]) -> None:
-        launched.append((job, op, {name: value for name, value in config.items() if value not in {"", None}}))
+    ended = convergence("release", *words.split(), "--google-cloud")
 
-    monkeypatch.setattr(release_hands, "launch", launch)
-
-    assert convergence("release", *words).exit_code == 0
-
-    ((job, op, config),) = launched
+    assert ended.exit_code == 0, ended.output
+    (launched,) = dagster.launches
+    assert launched.tags["convergence/actor"].startswith("cli:")
     definitions = build_definitions(load_settings(_env_file=None))
-    assert validate_run_config(definitions.resolve_job_def(job), {"ops": {op: {"config": config}}})
+    assert validate_run_config(definitions.resolve_job_def(job), launched.config)
 
 
 def _drawn(look: Look) -> str:

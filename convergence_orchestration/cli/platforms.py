@@ -1,0 +1,55 @@
+"""Which platform a command is about: the one that runs on this machine, or the one in Google Cloud.
+
+What belongs here: the option, and the settings and clients that meet the platform.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convergence_orchestration.cli.options import directory_at
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from convergence_orchestration.gcp.bigquery import BigQuery
+    from convergence_orchestration.settings import Settings
+
+GoogleCloud = Annotated[
+    bool,
+    typer.Option(
+        "--google-cloud", help="In GCP_PROJECT_ID, with Dagster at DAGSTER_URL; not the local platform."
+    ),
+]
+
+
+def settings_at(data_dir: "Path", *, google_cloud: bool) -> "Settings":
+    """The settings that meet the platform.
+
+    Raises:
+        ConvergenceError: none runs in the data directory; INVALID_SETTINGS.
+    """
+    from convergence_orchestration.local_platform.environment import (  # noqa: PLC0415 not for --help
+        platform_settings,
+    )
+    from convergence_orchestration.local_platform.running import running_platform  # noqa: PLC0415
+    from convergence_orchestration.settings import load_settings  # noqa: PLC0415
+
+    if google_cloud:
+        return load_settings()
+    return platform_settings(running_platform(directory_at(data_dir)))
+
+
+@contextmanager
+def bigquery_of(settings: "Settings") -> "Iterator[BigQuery]":
+    """The platform's BigQuery, closed at the end."""
+    from convergence_orchestration.gcp.bigquery import BigQuery  # noqa: PLC0415 not for --help
+    from convergence_orchestration.gcp.clients import bigquery_client  # noqa: PLC0415
+
+    client = bigquery_client(settings)
+    try:
+        yield BigQuery(client)
+    finally:
+        client.close()  # type: ignore[no-untyped-call]
