@@ -25,61 +25,13 @@ from convergence_orchestration_tests.local_gcp.front_door.doors import eventuall
 
 _ROOT = Path(__file__).resolve().parents[2]
 _numbers = itertools.count(1)
-_APP = """
-import http.server, json, os, sys
-
-BEHAVIOUR = os.environ.get("BEHAVIOUR", "")
-if BEHAVIOUR == "exit":
-    sys.exit(7)
+_SMALL_IMAGE = Path(__file__).with_name("small_image")
 
 
-class Answer(http.server.BaseHTTPRequestHandler):
-    asked = 0
-
-    def do_GET(self):
-        Answer.asked += 1
-        if BEHAVIOUR == "dies" and Answer.asked > 1:
-            os._exit(3)
-        if self.path.startswith("/health"):
-            return self.answer(200, {"status": "healthy", "environment": os.environ["ENVIRONMENT"]})
-        status = {"/api/v1/admin/tenants": 403, "/api/v1/tenants/me": 401}.get(self.path, 404)
-        if BEHAVIOUR == "open" and status == 403:
-            return self.answer(200, {"tenants": []})
-        self.answer(status, {"error": {"code": "x", "message": "y", "request_id": "z"}})
-
-    def answer(self, status, body):
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *args):
-        pass
-
-
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answer).serve_forever()
-"""
-_PYPROJECT = """
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-[project]
-name = "small"
-version = "1"
-[tool.hatch.build.targets.wheel]
-packages = ["small"]
-"""
-
-
-def small_tree(directory: Path) -> Path:
-    """The sources of something that answers the smoke suite as the API does, unless BEHAVIOUR says otherwise."""
-    package = directory / "small"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("")
-    (package / "__main__.py").write_text(_APP)
-    (directory / "pyproject.toml").write_text(_PYPROJECT)
-    (directory / "Dockerfile").write_text('FROM python:3.13\nCMD ["python", "-m", "small"]\n')
+def small_tree(directory: Path, fault: str = "") -> Path:
+    """The sources of a small image: see `small_image/small/__main__.py`. Another fault, another image."""
+    shutil.copytree(_SMALL_IMAGE, directory)
+    (directory / "small" / "fault.py").write_text(f"FAULT = {fault!r}\n")
     return directory
 
 

@@ -1,46 +1,21 @@
-"""A Dagster that ticks the sensor and carries out its runs, and clients that ask the service meanwhile."""
+"""A Dagster that ticks the sensor and carries out its runs."""
 
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import httpx
 
 from convergence_orchestration.definitions import build_definitions
-from convergence_orchestration.releases.answering import client
 from convergence_orchestration.releases.model import EventKind, ReleaseEvent, RevisionName, shares_of
 from convergence_orchestration.releases.resources import release_resources
 from convergence_orchestration.releases.specification import ServiceSpecification
 from convergence_orchestration.releases.traffic.jobs import MIGRATE_JOB
 from convergence_orchestration.releases.traffic.sensors import traffic_migration_sensor
-from convergence_orchestration_tests.releases.cloud import Works, small_tree
+from convergence_orchestration_tests.releases.cloud import Works
 
 SECONDS_BETWEEN_TICKS = 5.0
-_HEALTHY = """        if self.path.startswith("/health"):
-"""
-_BY_BEHAVIOUR = """        if self.path == "/work" and BEHAVIOUR == "errors" and Answer.asked % 5 == 0:
-            return self.answer(500, {"error": "every fifth"})
-        if self.path == "/work":
-            return self.answer(200, {"revision": os.environ["K_REVISION"]})
-"""
-
-
-def working_tree(directory: Path) -> Path:
-    """The small image that also answers `/work`, as BEHAVIOUR says, and whose connections last."""
-    tree = small_tree(directory)
-    main = tree / "small" / "__main__.py"
-    text = main.read_text().replace(_HEALTHY, _BY_BEHAVIOUR + _HEALTHY)
-    text = text.replace(
-        "    asked = 0\n", '    asked = 0\n    protocol_version = "HTTP/1.1"\n    wbufsize = -1\n'
-    )
-    main.write_text(text)
-    return tree
 
 
 @dataclass
@@ -116,49 +91,3 @@ class Dagster:
 
 def happened(kind: EventKind) -> Callable[[list[ReleaseEvent]], bool]:
     return lambda events: any(event.kind is kind for event in events)
-
-
-@dataclass
-class Answers:
-    """What clients were answered: status by revision, and when the first error was."""
-
-    counts: Counter[int | str] = field(default_factory=Counter)
-    errors: list[float] = field(default_factory=list)
-    stopping: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def failed(self) -> int:
-        return sum(number for status, number in self.counts.items() if status != httpx.codes.OK)
-
-
-@contextmanager
-def asking(works: Works, rate: float, threads: int = 4) -> Iterator[Answers]:
-    """So many requests a second to the service's address until the end of the block."""
-    service = works.site.run.find_service(works.service)
-    assert service is not None
-    answers = Answers()
-    arguments = (works.site.settings.run_authority_file, f"{service.uri}/work", rate / threads, answers)
-    workers = [threading.Thread(target=_ask, args=arguments) for _ in range(threads)]
-    for worker in workers:
-        worker.start()
-    try:
-        yield answers
-    finally:
-        answers.stopping.set()
-        for worker in workers:
-            worker.join()
-
-
-def _ask(authority: str | None, url: str, rate: float, answers: Answers) -> None:
-    following = time.monotonic()
-    with client(authority, 10) as http:
-        while not answers.stopping.is_set():
-            try:
-                status: int | str = http.get(url).status_code
-            except httpx.TransportError as error:
-                status = type(error).__name__
-            answers.counts[status] += 1
-            if status != httpx.codes.OK:
-                answers.errors.append(time.time())
-            following += 1 / rate
-            time.sleep(max(0.0, following - time.monotonic()))
