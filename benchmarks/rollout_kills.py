@@ -12,7 +12,12 @@ from collections.abc import Iterator
 
 from convergence_orchestration.releases.model import EventKind, RevisionName
 from convergence_orchestration_tests.releases.traffic.clients import Answer, Answers, asking
-from convergence_orchestration_tests.releases.traffic.processes import VICTIMS, World, running_world
+from convergence_orchestration_tests.releases.traffic.processes import (
+    PATIENT_DEFINITIONS,
+    VICTIMS,
+    World,
+    running_world,
+)
 
 RATE = 100
 GOOD = (
@@ -33,8 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Rollouts whose processes are killed")
     parser.add_argument("--victims", default=",".join(VICTIMS))
     given = parser.parse_args()
-    with running_world(_BAKE_SECONDS) as world, asking(world.works, RATE) as answers:
-        world.until("v0", EventKind.FINISHED)
+    with running_world(_BAKE_SECONDS, PATIENT_DEFINITIONS) as world, asking(world.works, RATE) as answers:
         print(_HEAD, flush=True)
         for victim in given.victims.split(","):
             for line in itertools.chain(good(world, victim, answers), bad(world, victim, answers)):

@@ -8,7 +8,11 @@ import pytest
 
 from convergence_orchestration.releases.model import EventKind, Verdict
 from convergence_orchestration_tests.releases.traffic.clients import asking
-from convergence_orchestration_tests.releases.traffic.processes import World, running_world
+from convergence_orchestration_tests.releases.traffic.processes import (
+    PATIENT_DEFINITIONS,
+    World,
+    running_world,
+)
 
 _RATE = 50
 _VICTIMS = ("daemon", "code-server", "control", "node", "front-door")
@@ -16,8 +20,7 @@ _VICTIMS = ("daemon", "code-server", "control", "node", "front-door")
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with running_world(bake_seconds=4) as world, asking(world.works, _RATE):
-        world.until("v0", EventKind.FINISHED)
+    with running_world(4, PATIENT_DEFINITIONS) as world:
         yield world
 
 

@@ -23,6 +23,7 @@ from convergence_orchestration.local_gcp.local_ca import ca_path
 from convergence_orchestration.releases.model import EventKind, ReleaseEvent, RevisionName, shares_of
 from convergence_orchestration.releases.site import opened
 from convergence_orchestration.releases.specification import specification_of
+from convergence_orchestration.releases.steering.making import Hand, Place, hand_event
 from convergence_orchestration.settings import Settings, load_settings
 from convergence_orchestration.warehouse.bootstrap import ensure_dataset, ensure_tables
 from convergence_orchestration.warehouse.catalogue import central_tables
@@ -30,6 +31,8 @@ from convergence_orchestration_tests.audit.builders import ListSink
 from convergence_orchestration_tests.emulators import free_port, running_local_bigquery, stop
 from convergence_orchestration_tests.releases.cloud import RunCloud, Works, small_tree
 
+DEFINITIONS = "convergence_orchestration.definitions"
+PATIENT_DEFINITIONS = "convergence_orchestration_tests.releases.traffic.patient"
 VICTIMS = ("daemon", "code-server", "control", "node", "front-door", "envoy")
 _ROOT = Path(__file__).resolve().parents[3]
 _PATIENCE = 240.0
@@ -92,6 +95,13 @@ class World:
         tree = small_tree(self.processes.directory / "trees" / release, fault or f"none: {release}")
         return RevisionName(self.works.deploy(release, source=f"file://{tree}"))
 
+    def promote(self) -> None:
+        """Somebody's word, written where the rollout reads it: on with the release, whatever the clock says."""
+        site = self.works.site
+        known = site.events.of_service(site.environment, site.service)
+        hand = Hand(EventKind.PROMOTE_NOW, reason="the first revision", actor="ana", run_id="first")
+        site.events.append(hand_event(hand, Place(site.environment, site.service), known, site.clock()))
+
     def events(self, release: str) -> list[ReleaseEvent]:
         """What happened to it."""
         known = self.works.site.events.of_service(self.works.site.environment, self.works.service)
@@ -126,8 +136,13 @@ def eventually(look: Callable[[], bool], what: str, patience: float = _PATIENCE)
 
 
 @contextmanager
-def running_world(bake_seconds: float) -> Iterator[World]:
-    """All processes, and a service with a stable revision; stopped at the end."""
+def running_world(bake_seconds: float, definitions: str = DEFINITIONS) -> Iterator[World]:
+    """All processes, and a service with a stable revision; stopped at the end.
+
+    Args:
+        bake_seconds: of each stage.
+        definitions: the module that Dagster loads.
+    """
     with ExitStack() as undo:
         directory = Path(undo.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         bigquery, _ = undo.enter_context(running_local_bigquery(directory / "bigquery"))
@@ -136,7 +151,7 @@ def running_world(bake_seconds: float) -> Iterator[World]:
         settings = _settings(bigquery.rest_url, address, directory / "gcp", bake_seconds)
         processes = Processes(directory, _environment(settings, directory))
         undo.callback(processes.stop)
-        _start(processes, ports)
+        _start(processes, ports, definitions)
         client = bigquery_client(settings)
         undo.callback(client.close)
         warehouse = BigQuery(client)
@@ -149,6 +164,8 @@ def running_world(bake_seconds: float) -> Iterator[World]:
         world = World(Works(cloud, replace(site, smoke_seconds=10.0), ListSink()), processes)
         world.deploy("v0")
         world.until("v0", EventKind.STAGE_VERIFIED)
+        world.promote()
+        world.until("v0", EventKind.FINISHED)
         yield world
 
 
@@ -172,7 +189,7 @@ def _environment(settings: Settings, directory: Path) -> dict[str, str]:
     return {**os.environ, **given, "DAGSTER_HOME": str(directory / "dagster"), "PYTHONUNBUFFERED": "1"}
 
 
-def _start(processes: Processes, ports: dict[str, str]) -> None:
+def _start(processes: Processes, ports: dict[str, str], definitions: str) -> None:
     gcp, home = processes.directory / "gcp", processes.directory / "dagster"
     gcp.mkdir()
     home.mkdir()
@@ -189,7 +206,7 @@ def _start(processes: Processes, ports: dict[str, str]) -> None:
     where = ("--grpc-port", ports["grpc"], "--rest-port", ports["rest"], "--front-door-port", ports["https"])
     processes.add("control", f"{local}.server", "--data-dir", str(gcp), *where)
     processes.add("node", f"{local}.node", "--data-dir", str(gcp))
-    module = ("--module-name", "convergence_orchestration.definitions", "--empty-working-directory")
+    module = ("--module-name", definitions, "--empty-working-directory")
     listening = ("--host", "127.0.0.1", "--port", ports["code"], "--location-name", _LOCATION)
     processes.add("code-server", "dagster", "api", "grpc", *module, *listening)
     processes.add("daemon", "dagster._daemon", "run", "-w", str(workspace))

@@ -23,12 +23,9 @@ from convergence_orchestration.settings import Settings
 from convergence_orchestration_tests.releases.cloud import RunCloud, Works, small_tree, works_at
 from convergence_orchestration_tests.releases.traffic.clients import asking
 from convergence_orchestration_tests.releases.traffic.driving import Dagster, happened
+from convergence_orchestration_tests.releases.traffic.patient import PATIENT
 
-_QUICK = {
-    "bake_seconds": 5,
-    "targets": {"error_percent": 1.0, "availability_percent": 99, "p95_ms": 2000, "p99_ms": 5000},
-    "judge": {"bad_error_percent": 10, "minimum_requests": 40, "least_share": 0.5},
-}
+_QUICK = {"bake_seconds": 5, **PATIENT}
 
 
 @pytest.fixture
