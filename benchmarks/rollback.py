@@ -24,6 +24,8 @@ FAULTS = {
     "crash": "crash loop",
     "late": "20 % errors, from the 250th request on",
 }
+NAMELESS = frozenset({"hang", "crash"})
+"""Faults whose requests get no answer that names a revision."""
 _BAKE_SECONDS = 60
 _HEAD = "| fault | s to stable 100 % | harmed, by clients | harmed, by the report | why |\n| --- | --- | --- | --- | --- |"
 
@@ -60,13 +62,18 @@ def main() -> None:
 def roll_back(world: World, release: str, fault: str, answers: Answers, stable: RevisionName) -> Outcome:
     """Deploy it and wait until it is gone."""
     candidate = world.deploy(release, fault)
-    handed_over = world.until(release, EventKind.HANDED_OVER)[-1].recorded_at.timestamp()
+    asked = world.until(release, EventKind.TRAFFIC_ASKED)[-1].recorded_at.timestamp()
     events = world.until(release, EventKind.STOPPED)
     assert world.shares() == {stable: 100}, world.shares()
     (rolled_back,) = [event for event in events if event.kind is EventKind.ROLLED_BACK]
     stopped = events[-1].recorded_at.timestamp()
     _until_all_have_ended(answers, stopped)
-    bad = answers.bad(candidate, handed_over)
+    bad = [
+        one
+        for one in answers.bad(candidate, asked)
+        if one.revision
+        or fault in NAMELESS  # a busy machine may let clients of the stable revision wait too long
+    ]
     assert bad, "no request was harmed"
     assert bad[-1].sent < stopped, "a request was harmed after the end"
     return Outcome(stopped - bad[0].sent, len(bad), _reported(world, release), rolled_back.reason)

@@ -43,7 +43,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         Answer.worked += 1
         is_bad = BEHAVIOUR == "errors" or (BEHAVIOUR == "late" and Answer.worked >= _LATE)
         if is_bad and Answer.worked % 5 == 0:
-            return self.answer(500, {"error": "every fifth"})
+            return self.answer(500, {"error": "every fifth", "revision": os.environ["K_REVISION"]})
         if BEHAVIOUR == "slow":
             time.sleep(0.6)
         elif BEHAVIOUR == "hang":
