@@ -17,8 +17,8 @@ from convergence_orchestration.releases.proportions import (
 )
 from convergence_orchestration.releases.sprt import ErrorTest
 
-FURTHER_TESTS = 6
-"""Besides the ratio test of errors: late errors, any rate of errors, errors beside the stable revision's, p95, p99, share."""
+FURTHER_TESTS = 7
+"""Besides the ratio test of errors: late errors, any rate of errors, errors beside the stable revision's, p95, p99, share, probes."""
 BAKE_PARTS = 60
 """Into how many parts a bake is cut for faults that start late."""
 
@@ -140,8 +140,11 @@ def traffic(
     return Finding(Verdict.HEALTHY, f"{said}.", numbers)
 
 
-def probes(sure: Sureness, candidate: RevisionEvidence) -> Finding:
-    """Whether the candidate answers on its tag."""
+def probes(sure: Sureness, candidate: RevisionEvidence, stable: RevisionEvidence | None = None) -> Finding:
+    """Whether the candidate answers on its tag: a few failures in a row convict, and so do more than may be, one here and one there.
+
+    What dies and is started again and again shows in its probes: no meter counts the requests that met no instance.
+    """
     seen = candidate.probes
     if seen is None or seen.ok + seen.failed == 0:
         return Finding(Verdict.UNKNOWN, "The candidate's tag was not probed.")
@@ -151,6 +154,16 @@ def probes(sure: Sureness, candidate: RevisionEvidence) -> Finding:
             f"{seen.failed_in_a_row} probes of the tag failed in a row: {seen.last_failure or 'no answer'}."
         )
         return Finding(Verdict.UNHEALTHY, words, numbers)
+    failed, allowed = Count(seen.failed, seen.ok + seen.failed), sure.errors.good
+    if _exceeds(failed, allowed, sure.convicts_at):
+        words = (
+            f"{failed.count} of {failed.total} probes of the tag failed: {seen.last_failure or 'no answer'}."
+        )
+        theirs = stable.probes if stable is not None else None
+        beside = Count(theirs.failed, theirs.ok + theirs.failed) if theirs is not None else Count(0, 0)
+        is_bad = _exceeds(beside, allowed, sure.excuses_at)
+        guilty = Finding(Verdict.UNHEALTHY, words, numbers)
+        return _blame(sure, guilty, (failed, beside), stable_is_bad=is_bad)
     if seen.failed_in_a_row or not seen.ok:
         return Finding(Verdict.INCONCLUSIVE, "The last probe of the tag failed.", numbers)
     return Finding(Verdict.HEALTHY, f"{seen.ok} probes of the tag were answered.", numbers)

@@ -40,7 +40,7 @@ def judge(
         latency(sure, candidate, stable, 95),
         latency(sure, candidate, stable, 99),
         traffic(sure, candidate, stable, share),
-        probes(sure, candidate),
+        probes(sure, candidate, stable),
     ]
     numbers: dict[str, object] = {}
     for finding in findings:

@@ -191,6 +191,20 @@ def test_two_failed_probes_in_a_row_decide_nothing() -> None:
     assert said.verdict is Verdict.INCONCLUSIVE
 
 
+def test_probes_that_fail_now_and_then_convict_what_dies_again_and_again() -> None:
+    scattered = Probes(ok=17, failed=3, last_failure="answered 503")
+    said = judged(evidence(1000, probes=scattered), evidence(9000, name=OLD), 10)
+    assert said.verdict is Verdict.UNHEALTHY
+    assert "3 of 20 probes of the tag failed: answered 503." in said.words
+    assert judged(evidence(1000, probes=replace(scattered, failed=2))).verdict is Verdict.HEALTHY
+
+
+def test_probes_that_fail_everywhere_convict_nobody() -> None:
+    scattered = Probes(ok=17, failed=3, last_failure="timed out")
+    said = judged(evidence(1000, probes=scattered), evidence(9000, name=OLD, probes=scattered), 10)
+    assert said.verdict is Verdict.INCONCLUSIVE
+
+
 @pytest.mark.parametrize("probes", [None, Probes(), Probes(unknown=9)])
 def test_a_tag_that_was_not_probed_is_unknown(probes: Probes | None) -> None:
     assert judged(evidence(1000, probes=probes)).verdict is Verdict.UNKNOWN

@@ -6,6 +6,7 @@ What belongs here: counting from measurements, and saying it. Requests to a tag 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 from math import log
 
 from convergence_orchestration.releases.evidence import Measurement, RevisionEvidence
@@ -60,7 +61,7 @@ class Harm:
 
 @dataclass(frozen=True)
 class _Stage:
-    """A time, end exclusive (None: until now), in which the candidate had so much of the traffic, verified."""
+    """A time, end exclusive (None: until now), in which the candidate had so much of the traffic."""
 
     percent: Percent
     start: datetime
@@ -111,13 +112,14 @@ def _probes(events: Iterable[ReleaseEvent]) -> int:
 
 
 def _stages(events: Iterable[ReleaseEvent]) -> list[_Stage]:
-    known = [event for event in events if event.kind in _MOVES or event.kind is EventKind.STAGE_VERIFIED]
-    found = []
-    for at, event in enumerate(known):
-        if event.kind is EventKind.STAGE_VERIFIED and event.traffic_percent:
-            ends = next((one.recorded_at for one in known[at + 1 :] if one.kind in _MOVES), None)
-            found.append(_Stage(event.traffic_percent, event.recorded_at, ends))
-    return found
+    """From asking for a share to asking for the next: Cloud Run is late at both ends by about as much."""
+    moves = [event for event in events if event.kind in _MOVES]
+    ends = [event.recorded_at for event in moves[1:]]
+    return [
+        _Stage(move.traffic_percent, move.recorded_at, end)
+        for move, end in zip_longest(moves, ends)
+        if move.traffic_percent
+    ]
 
 
 def _missing(

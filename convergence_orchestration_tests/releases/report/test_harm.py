@@ -24,8 +24,8 @@ def _second(at: int, requests: int, errors: int = 0, unanswered: int = 0, slow: 
 
 
 _TEN_SECONDS_AT_TEN_PERCENT = [
-    _event(0, EventKind.TRAFFIC_ASKED, 10),
-    _event(0.5, EventKind.STAGE_VERIFIED, 10),
+    _event(0.5, EventKind.TRAFFIC_ASKED, 10),
+    _event(1, EventKind.STAGE_VERIFIED, 10),
     _event(10.5, EventKind.ROLLED_BACK, probes_ok=20),
 ]
 _STABLE = tuple(_second(at, 92) for at in range(20))
@@ -63,7 +63,7 @@ def test_a_share_that_may_be_chance_misses_nothing(requests: int) -> None:
 
 
 def test_a_stage_of_everything_has_nobody_to_compare_with() -> None:
-    events = [_event(0, EventKind.STAGE_VERIFIED, 100)]
+    events = [_event(0, EventKind.TRAFFIC_ASKED, 100)]
     assert _harm(_second(1, 500), events=events).total == 0
 
 

@@ -19,7 +19,7 @@ _NAMED_BY = {
     "errors": "answers were errors",
     "slow": r"p9[59] is \d+ ms",
     "hang": "the others hang or never reach it",
-    "crash": "answers were errors|probes of the tag failed|never reach it",
+    "crash": "answers were errors|of the tag failed|never reach it",
 }
 
 
