@@ -1,0 +1,1 @@
+"""What the service promises, measured: probes, service levels, and what follows from them."""
