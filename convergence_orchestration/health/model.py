@@ -17,12 +17,14 @@ class ProbeStatus(StrEnum):
     UNHEALTHY = "UNHEALTHY"
     """It was asked and is not as it shall be."""
     UNKNOWN = "UNKNOWN"
-    """It could not be asked: nobody answered, or not in time, or not in a form that says anything."""
+    """It could not be asked: nobody answered, or not in time, or what would tell could not be read."""
 
 
 class ProbeName(StrEnum):
     """Every probe there is: the column `probe` of `tenants.health_checks`."""
 
+    CLOUD_RUN = "cloud_run"
+    """The service as Cloud Run has it; its addresses are what the API's probes ask."""
     API_LIVE = "api_live"
     API_READY = "api_ready"
     API_HEALTH = "api_health"
@@ -56,6 +58,8 @@ class Measure(StrEnum):
     """Runs that wait to be started."""
     USED_SHARE = "used_share"
     """Of a quota, 0 to 1 and beyond."""
+    TRAFFIC_PERCENT = "traffic_percent"
+    """Of the revision that a tag leads to, 0 to 100: what fails at 0 harms nobody."""
     CLOCK_OFFSET_SECONDS = "clock_offset_seconds"
     """By how much the target's clock is ahead of ours, by the Date header of its answer."""
 
