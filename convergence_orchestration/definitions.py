@@ -15,6 +15,10 @@ from convergence_orchestration.environment.jobs import environment_jobs
 from convergence_orchestration.environment.resources import environment_resources
 from convergence_orchestration.environment.schedules import environment_schedules
 from convergence_orchestration.gcp.resources import settings_resources
+from convergence_orchestration.health.assets import health_assets
+from convergence_orchestration.health.jobs import health_jobs
+from convergence_orchestration.health.resources import health_resources
+from convergence_orchestration.health.schedules import health_schedules
 from convergence_orchestration.keys.jobs import key_jobs
 from convergence_orchestration.keys.resources import key_resources
 from convergence_orchestration.keys.upkeep.jobs import upkeep_jobs
@@ -57,6 +61,7 @@ def build_definitions(
         **backup_resources(settings),
         **tenancy_resources(settings),
         **release_resources(settings),
+        **health_resources(settings),
         **key_resources(settings),  # the domains do not know each other
         **(overrides or {}),
     }
@@ -70,6 +75,7 @@ def build_definitions(
             *tenant_schema_assets(),
             *release_assets(),
             *report_assets(),
+            *health_assets(),
         ],
         asset_checks=warehouse_checks(),
         jobs=[
@@ -86,6 +92,7 @@ def build_definitions(
             *traffic_jobs(),
             *steering_jobs(),
             *report_jobs(),
+            *health_jobs(),
         ],
         sensors=[*tenancy_sensors(), *release_sensors(), *report_sensors()],
         schedules=[
@@ -94,6 +101,7 @@ def build_definitions(
             *tenancy_schedules(),
             *tenant_schema_schedules(),
             *upkeep_schedules(),
+            *health_schedules(),
         ],
         resources={**audit_resources(trails), **resources},
         executor=audited_executor(trails),  # for every job that names no other

@@ -185,6 +185,14 @@ class Settings(BaseSettings):
         default=10, gt=0, description="Tables created a second by one run; BigQuery takes 10 from one user."
     )
 
+    # Health
+    bigquery_bytes_per_day: int = Field(
+        default=200 * 2**40,
+        ge=1,
+        description="Bytes that BigQuery's queries may be billed for in a day, against which health measures; 200 TiB is "
+        "Google's own default.",
+    )
+
     # Backups
     backup_retention_days: int = Field(
         default=30, ge=1, le=3650, description="Days after which a backup of tables is deleted by itself."

@@ -54,6 +54,11 @@ def columns_of_region(project: str, location: str) -> str:
     return filled("region_columns.sql", region=dotted(project, f"region-{location.lower()}"))
 
 
+def bytes_billed(project: str, location: str) -> str:
+    """The statement that counts the `queries` of a location since its parameter `since`, and the bytes `billed` for them."""
+    return filled("bytes_billed.sql", region=dotted(project, f"region-{location.lower()}"))
+
+
 def add_columns(table: Sequence[str], columns: Sequence[NewColumn]) -> str:
     """The statement that adds columns which a table (project, dataset, table) lacks; one that it has is left alone."""
     clauses = ", ".join(

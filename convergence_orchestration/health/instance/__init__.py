@@ -1,0 +1,1 @@
+"""Dagster's instance, as far as its health is concerned."""

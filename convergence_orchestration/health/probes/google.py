@@ -1,0 +1,62 @@
+"""Google's services that the API stands on: KMS, Secret Manager, BigQuery, each really used.
+
+What belongs here: the smallest use that proves something. The clients, their deadlines and checksums are `gcp/`.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from google.cloud.bigquery import ScalarQueryParameter
+
+from convergence_orchestration.gcp.bigquery import BigQuery
+from convergence_orchestration.gcp.kms import Kms
+from convergence_orchestration.gcp.secrets import Secrets
+from convergence_orchestration.gcp.sql import bytes_billed
+from convergence_orchestration.health.model import Measure
+from convergence_orchestration.health.probes.looking import Finding, healthy, unhealthy, unknown
+
+FULL_SHARE = 0.9
+"""With more of a quota used the day may not end well."""
+
+_ANSWER = Path(__file__).with_name("answer.sql").read_text(encoding="utf-8")
+_GIB = 2**30
+
+
+def round_trip(kms: Kms) -> Sequence[Finding]:
+    """Whether the key encrypts and gives back what it encrypted."""
+    if kms.works():
+        return [healthy()]
+    return [unhealthy(f"Look at {kms.crypto_key_name}: it decrypts to something else than it encrypted.")]
+
+
+def secret_access(secrets: Secrets, secret_id: str) -> Sequence[Finding]:
+    """Whether the administrators' secret can be read and is whole; nothing of it is kept or said."""
+    secrets.access(secret_id)  # checks the payload's checksum
+    return [healthy()]
+
+
+def query(bigquery: BigQuery) -> Sequence[Finding]:
+    """Whether a query is answered rightly."""
+    rows = bigquery.query(_ANSWER, (ScalarQueryParameter("asked", "INT64", 42),))
+    if [row["answer"] for row in rows] == [42]:
+        return [healthy()]
+    return [unhealthy("BigQuery answered a query wrongly: look at its status page.")]
+
+
+def quota(bigquery: BigQuery, most_bytes: int, now: datetime) -> Sequence[Finding]:
+    """How much of a day's bytes is billed since midnight UTC."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    sql = bytes_billed(bigquery.project, bigquery.location)
+    rows = bigquery.query(sql, (ScalarQueryParameter("since", "TIMESTAMP", midnight),))
+    billed = rows[0]["billed"] if rows[0]["queries"] else 0
+    if billed is None:
+        return [unknown("BigQuery does not say how many bytes were billed today.")]
+    share = float(billed) / most_bytes
+    measured = {Measure.USED_SHARE: round(share, 6)}
+    words = (
+        f"{float(billed) / _GIB:.2f} GiB of {most_bytes / _GIB:.0f} GiB a day are billed since midnight UTC."
+    )
+    if share > FULL_SHARE:
+        return [unhealthy(f"Save queries or raise the quota: {words}", measured)]
+    return [healthy(words, measured)]
