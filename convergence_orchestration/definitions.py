@@ -17,6 +17,7 @@ from convergence_orchestration.environment.schedules import environment_schedule
 from convergence_orchestration.gcp.resources import settings_resources
 from convergence_orchestration.health.assets import health_assets
 from convergence_orchestration.health.jobs import health_jobs
+from convergence_orchestration.health.levels.assets import levels_assets, levels_jobs, levels_schedules
 from convergence_orchestration.health.resources import health_resources
 from convergence_orchestration.health.schedules import health_schedules
 from convergence_orchestration.keys.jobs import key_jobs
@@ -76,6 +77,7 @@ def build_definitions(
             *release_assets(),
             *report_assets(),
             *health_assets(),
+            *levels_assets(),
         ],
         asset_checks=warehouse_checks(),
         jobs=[
@@ -93,6 +95,7 @@ def build_definitions(
             *steering_jobs(),
             *report_jobs(),
             *health_jobs(),
+            *levels_jobs(),
         ],
         sensors=[*tenancy_sensors(), *release_sensors(), *report_sensors()],
         schedules=[
@@ -102,6 +105,7 @@ def build_definitions(
             *tenant_schema_schedules(),
             *upkeep_schedules(),
             *health_schedules(),
+            *levels_schedules(),
         ],
         resources={**audit_resources(trails), **resources},
         executor=audited_executor(trails),  # for every job that names no other

@@ -15,6 +15,7 @@ from convergence_orchestration.cli import (
     backups,
     demo,
     environments,
+    health,
     key_listing,
     lifecycle,
     log_lines,
@@ -54,6 +55,8 @@ app = typer.Typer(
 )
 for command in (lifecycle.up, lifecycle.down, lifecycle.status, log_lines.logs, demo.demo):
     app.command()(command)
+app.command()(health.health)
+app.command()(health.slo)
 admins = typer.Typer(
     invoke_without_command=True, callback=secret_manager.admin_key, help=secret_manager.admin_key.__doc__
 )

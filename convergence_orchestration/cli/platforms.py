@@ -25,21 +25,29 @@ GoogleCloud = Annotated[
 ]
 
 
-def settings_at(data_dir: "Path", *, google_cloud: bool) -> "Settings":
-    """The settings that meet the platform.
+def settings_at(data_dir: "Path", *, google_cloud: bool, environment: str = "") -> "Settings":
+    """The settings that meet the platform; "" is its own environment.
 
     Raises:
-        ConvergenceError: none runs in the data directory; INVALID_SETTINGS.
+        ConvergenceError: none runs in the data directory; INVALID_SETTINGS; INVALID_ARGUMENT for an environment that
+            there is not.
     """
-    from convergence_orchestration.local_platform.environment import (  # noqa: PLC0415 not for --help
-        platform_settings,
-    )
+    from convergence_orchestration.errors import ErrorCode, PermanentError  # noqa: PLC0415 not for --help
+    from convergence_orchestration.local_platform.environment import platform_settings  # noqa: PLC0415
     from convergence_orchestration.local_platform.running import running_platform  # noqa: PLC0415
-    from convergence_orchestration.settings import load_settings  # noqa: PLC0415
+    from convergence_orchestration.settings import Environment, load_settings  # noqa: PLC0415
 
     if google_cloud:
-        return load_settings()
-    return platform_settings(running_platform(directory_at(data_dir)))
+        settings = load_settings()
+    else:
+        settings = platform_settings(running_platform(directory_at(data_dir)))
+    if not environment:
+        return settings
+    if environment not in Environment:
+        raise PermanentError(
+            ErrorCode.INVALID_ARGUMENT, f"Name an environment, one of {', '.join(Environment)}."
+        )
+    return settings.of(Environment(environment))
 
 
 @contextmanager

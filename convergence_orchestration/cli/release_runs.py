@@ -61,15 +61,7 @@ def service_at(
     Raises:
         ConvergenceError: no platform runs there; INVALID_ARGUMENT for an environment that there is not.
     """
-    from convergence_orchestration.errors import ErrorCode, PermanentError  # noqa: PLC0415 not for --help
-    from convergence_orchestration.releases.specification import specification_of  # noqa: PLC0415
-    from convergence_orchestration.settings import Environment as Environments  # noqa: PLC0415
+    from convergence_orchestration.releases.specification import specification_of  # noqa: PLC0415 not for --help
 
-    settings = settings_at(data_dir, google_cloud=google_cloud)
-    name = environment or settings.environment.value
-    if name not in Environments:
-        raise PermanentError(
-            ErrorCode.INVALID_ARGUMENT, f"Name an environment, one of {', '.join(Environments)}."
-        )
-    settings = settings.of(Environments(name))
+    settings = settings_at(data_dir, google_cloud=google_cloud, environment=environment)
     return settings, specification_of(settings.environment)

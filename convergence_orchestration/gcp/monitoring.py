@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from math import isfinite
+from typing import Any, Final, Literal
 
 from google.cloud.monitoring_v3 import MetricServiceClient, types
 
@@ -25,6 +26,12 @@ _GIVEN_UP: Final = frozenset({"0", "499"})
 _REVISION: Final = "revision_name"
 _Aligner: Any = types.Aggregation.Aligner
 _Reducer: Any = types.Aggregation.Reducer
+_PERCENTILES: Final = {
+    50: _Reducer.REDUCE_PERCENTILE_50,
+    95: _Reducer.REDUCE_PERCENTILE_95,
+    99: _Reducer.REDUCE_PERCENTILE_99,
+}
+type Percent = Literal[50, 95, 99]
 _FULL: Any = types.ListTimeSeriesRequest.TimeSeriesView.FULL
 
 
@@ -108,6 +115,36 @@ class Monitoring:
             latencies = list(self._list(_LATENCIES, service_id, (start, end), period, (_REVISION,)))
         return meters_of(counts, latencies, start, period)
 
+    def counts(
+        self, service_id: str, start: datetime, end: datetime, period: timedelta = timedelta(minutes=1)
+    ) -> ServiceMeters:
+        """The same without latencies, for half the cost."""
+        with self._translated(f"reading the meters of {service_id}"):
+            counts = list(self._list(_COUNT, service_id, (start, end), period, (_REVISION, _CLASS)))
+        return meters_of(counts, (), start, period)
+
+    def percentiles(
+        self,
+        service_id: str,
+        window: tuple[datetime, datetime],
+        period: timedelta,
+        percent: Percent,
+        *,
+        by_revision: bool = True,
+    ) -> dict[str, dict[datetime, float]]:
+        """Milliseconds within which so many percent were answered, by revision (or "": all together) and end of step.
+
+        Monitoring computes them, from buckets that it takes as evenly filled: they err by no more than a bucket's width. A
+        step without latencies, or with an answer that is no time, is left out.
+        """
+        kept = (_REVISION,) if by_revision else ()
+        with self._translated(f"reading the latencies of {service_id}"):
+            found = list(self._list(_LATENCIES, service_id, window, period, kept, _PERCENTILES[percent]))
+        return {
+            series.resource.labels[_REVISION] if by_revision else "": _times(series.points)
+            for series in found
+        }
+
     def close(self) -> None:
         """Close the client."""
         self.client.transport.close()  # type: ignore[no-untyped-call]
@@ -119,6 +156,7 @@ class Monitoring:
         window: tuple[datetime, datetime],
         period: timedelta,
         kept: tuple[str, ...],
+        reducer: Any = _Reducer.REDUCE_SUM,  # noqa: ANN401 an enum of proto-plus, which has no types
     ) -> Iterable[types.TimeSeries]:
         labels = [f"{'resource' if label == _REVISION else 'metric'}.labels.{label}" for label in kept]
         request = types.ListTimeSeriesRequest(
@@ -130,7 +168,7 @@ class Monitoring:
             aggregation=types.Aggregation(
                 alignment_period=period,
                 per_series_aligner=_Aligner.ALIGN_DELTA,
-                cross_series_reducer=_Reducer.REDUCE_SUM,
+                cross_series_reducer=reducer,
                 group_by_fields=labels,
             ),
         )
@@ -167,6 +205,11 @@ def meters_of(
         known.setdefault(revision, []).append(step)
     reach = max((end for _, end in requests), default=None)
     return ServiceMeters(start, period, reach, {name: tuple(steps) for name, steps in known.items()})
+
+
+def _times(points: Iterable[types.Point]) -> dict[datetime, float]:
+    known = ((_end(point), float(point.value.double_value)) for point in points)
+    return {end: value for end, value in known if isfinite(value) and value >= 0}
 
 
 def _end(point: types.Point) -> datetime:

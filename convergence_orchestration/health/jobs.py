@@ -48,7 +48,9 @@ def look_around(
             results = look(places, shared, lambda: _lately(checks, now), lambda: datetime.now(UTC))
         failure = _kept(checks, results, context.run_id)
         history = _lately(checks, now) if failure is None else []
-        materialize_health(context, results, history or results, now, failure.message if failure is not None else "")
+        materialize_health(
+            context, results, history or results, now, failure.message if failure is not None else ""
+        )
         if failure is not None:
             _report(context, failure)
 
