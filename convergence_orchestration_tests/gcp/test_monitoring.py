@@ -10,7 +10,7 @@ from google.cloud.monitoring_v3 import types
 
 from convergence_orchestration.errors import PermanentError
 from convergence_orchestration.gcp.clients import monitoring_client
-from convergence_orchestration.gcp.monitoring import Monitoring, meters_of
+from convergence_orchestration.gcp.monitoring import Monitoring, _times, meters_of
 from convergence_orchestration.local_gcp.front_door.measurements import (
     Measurements,
     Position,
@@ -137,3 +137,39 @@ def test_every_kind_of_bucket_is_understood_and_empty_ones_are_put_back(
     assert steps[0].latencies is not None
     assert steps[0].latencies.bounds == bounds
     assert steps[0].latencies.counts == (1, 1, 0, 0)
+
+
+def test_percentiles_are_monitorings_own_by_revision_or_together(
+    monitoring: Monitoring, tmp_path: Path
+) -> None:
+    add(tmp_path, "api-1", 200, *([1.0] * 95), milliseconds=10)
+    add(tmp_path, "api-2", 200, *([12.0] * 5), milliseconds=400)
+    window = (NOON, NOON + timedelta(seconds=20))
+
+    apart = monitoring.percentiles("api", window, PERIOD, 95)
+    together = monitoring.percentiles("api", window, timedelta(seconds=20), 99, by_revision=False)
+
+    first, second = NOON + PERIOD, NOON + 2 * PERIOD
+    assert {name: set(times) for name, times in apart.items()} == {"api-1": {first}, "api-2": {second}}
+    assert apart["api-1"][first] == pytest.approx(10, rel=0.02)
+    assert together[""][second] == pytest.approx(400, rel=0.02)
+    assert monitoring.percentiles("elsewhere", window, PERIOD, 50) == {}
+
+
+def test_a_percentile_that_is_no_time_is_left_out() -> None:
+    interval = types.TimeInterval(start_time=NOON, end_time=NOON + PERIOD)
+    odd = [float("nan"), float("inf"), -1.0]
+    points = [types.Point(interval=interval, value=types.TypedValue(double_value=value)) for value in odd]
+    assert _times(points) == {}
+
+
+def test_counts_are_those_of_reading_everything(monitoring: Monitoring, tmp_path: Path) -> None:
+    add(tmp_path, "api-1", 200, 1, 2, 25)
+    end = NOON + timedelta(seconds=30)
+
+    counted, everything = (
+        read("api", NOON, end, PERIOD).of("api-1") or () for read in (monitoring.counts, monitoring.read)
+    )
+
+    assert [step.requests for step in counted] == [step.requests for step in everything]
+    assert {step.latencies for step in counted} == {None}

@@ -7,17 +7,14 @@ from dagster._core.definitions.job_base import RepoBackedJob
 from dagster._core.execution.api import execute_run_iterator
 
 from convergence_orchestration.definitions import build_definitions
-from convergence_orchestration.gcp.bigquery import BigQuery
-from convergence_orchestration.gcp.clients import bigquery_client
 from convergence_orchestration.health.assets import HEALTH_STATUS
 from convergence_orchestration.health.jobs import HEALTH_JOB
 from convergence_orchestration.health.model import ProbeName, ProbeStatus
 from convergence_orchestration.health.schedules import health_check_schedule
 from convergence_orchestration.health.store import HealthChecks
 from convergence_orchestration.settings import Settings
-from convergence_orchestration.warehouse.bootstrap import ensure_dataset, ensure_tables
-from convergence_orchestration.warehouse.catalogue import central_tables
 from convergence_orchestration_tests.emulators import Emulator, free_port
+from convergence_orchestration_tests.warehouse.builders import with_tables
 
 
 @pytest.fixture
@@ -68,9 +65,7 @@ def test_a_round_is_shown_also_where_it_cannot_be_kept_yet(
 def test_a_round_is_kept_and_the_schedules_asks_for_the_quota_now_and_then(
     own: Settings, instance: dg.DagsterInstance
 ) -> None:
-    bigquery = BigQuery(bigquery_client(own))
-    ensure_dataset(bigquery)
-    list(ensure_tables(bigquery, [one for one in central_tables() if one.name == "health_checks"]))
+    bigquery = with_tables(own, "health_checks")
 
     run = executed(own, instance, {"dagster/schedule_name": "health_check_schedule"})
 

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -105,21 +105,21 @@ GOOD = {"availability": 0.9995, "p95_ms": 199.0, "p99_ms": 500.0, "error_rate": 
 
 
 @pytest.mark.parametrize(
-    ("known", "words", "missed"),
+    ("known", "words"),
     [
-        (GOOD, "kept", False),
-        ({**GOOD, "p95_ms": 200.1}, "missed: p95", True),
-        ({**GOOD, "availability": 0.9, "error_rate": 0.1}, "missed: availability, errors", True),
-        ({name: value for name, value in GOOD.items() if name != "p99_ms"}, "unknown: p99", False),
-        ({"p99_ms": 501.0}, "missed: p99", True),
-        ({}, "unknown: availability, p95, p99, errors", False),
+        (GOOD, "kept"),
+        ({**GOOD, "p95_ms": 200.1}, "missed: p95"),
+        ({**GOOD, "availability": 0.9, "error_rate": 0.1}, "missed: availability, errors"),
+        ({name: value for name, value in GOOD.items() if name != "p99_ms"}, "unknown: p99"),
+        ({"p99_ms": 501.0}, "missed: p99"),
+        ({}, "unknown: availability, p95, p99, errors"),
     ],
 )
 def test_a_promise_that_is_not_known_to_be_kept_is_not_said_to_be(
-    known: dict[str, float], words: str, missed: bool
+    known: dict[str, float], words: str
 ) -> None:
     assert verdict(levels(**known), PROMISED) == words
-    assert is_missed(levels(**known), PROMISED) is missed
+    assert is_missed(levels(**known), PROMISED) is words.startswith("missed")
 
 
 def test_unknown_is_shown_as_unknown() -> None:
