@@ -3,6 +3,7 @@
 What belongs here: the asset's words, and telling Dagster about one round of probes. When that is done is `jobs.py`.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,6 +43,7 @@ def materialize_health(
     """Show one round in the catalogue, and all of `history`; `trouble` says why the round is not kept in the table."""
     counts = {status: sum(one.status is status for one in results) for status in ProbeStatus}
     metadata: dict[str, Any] = {status.value.lower(): count for status, count in counts.items()}
+    metadata["processor_seconds"] = round(time.process_time(), 3)  # of the run's own process until now
     if trouble:
         metadata["not_kept"] = trouble
     picture = strips(history, now - SHOWN, now)

@@ -36,8 +36,12 @@ _IMPORTED_BY_MOST_RUNS = (
 )
 """What Dagster imports late; a name that is gone in a later version costs a worker a few milliseconds, no more."""
 
-_IN_A_HURRY = ("convergence_orchestration.releases.traffic.opening",)
-"""What of ours is imported late because most processes never need it, but by runs that must not wait for it: a rollback."""
+_IN_A_HURRY = (
+    "convergence_orchestration.releases.traffic.opening",
+    "convergence_orchestration.health.opening",
+)
+"""What of ours is imported late because most processes never need it, but by runs that must not wait for it, as a rollback, or
+that come every minute, as the probes."""
 
 
 def preload(request: LaunchRequest) -> tuple[Path, ...]:
