@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from google.cloud.bigquery import Row, ScalarQueryParameter
@@ -77,7 +78,7 @@ def row_of(result: ProbeResult, run_id: str) -> dict[str, object]:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def result_of(row: Row | Mapping[str, object]) -> ProbeResult | None:
+def result_of(row: Row | Mapping[str, Any]) -> ProbeResult | None:
     """The result that a row says; None for a probe that this version does not know."""
     if row["probe"] not in ProbeName or row["status"] not in ProbeStatus:
         return None

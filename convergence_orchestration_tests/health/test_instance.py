@@ -18,11 +18,12 @@ from dagster._core.scheduler.instigation import (
     TickStatus,
 )
 from dagster._daemon.types import DaemonHeartbeat
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 from convergence_orchestration.health.instance.resources import next_time, orchestration_of
 from convergence_orchestration.health.probes.orchestration import Heartbeat, Ticker
 
+ERROR = SerializableErrorInfo("boom", [], None)
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
@@ -84,6 +85,7 @@ def ticked(
         status,
         at.timestamp(),
         selector_id=state.selector_id,
+        error=ERROR if status is TickStatus.FAILURE else None,
     )
     instance.create_tick(tick)
 
@@ -140,8 +142,7 @@ def test_after_a_move_of_the_code_location_the_one_that_ticks_counts(instance: d
 
 
 def test_daemons_that_were_never_seen_are_among_them(instance: dg.DagsterInstance) -> None:
-    error = SerializableErrorInfo("boom", [], None)
-    instance.add_daemon_heartbeat(DaemonHeartbeat(NOON.timestamp(), "SENSOR", None, [error]))
+    instance.add_daemon_heartbeat(DaemonHeartbeat(NOON.timestamp(), "SENSOR", None, [ERROR]))
     instance.add_daemon_heartbeat(DaemonHeartbeat(NOON.timestamp(), "NO_LONGER_NEEDED", None, None))
 
     found = {one.daemon: one for one in orchestration_of(instance, REPOSITORY).heartbeats}
@@ -154,7 +155,7 @@ def test_daemons_that_were_never_seen_are_among_them(instance: dg.DagsterInstanc
 def test_runs_that_wait_are_counted_from_the_oldest(instance: dg.DagsterInstance) -> None:
     assert orchestration_of(instance, REPOSITORY).queue.waiting == 0
     for status in (
-        dg.DagsterRunStatus.QUEUED,
+        dg.DagsterRunStatus.NOT_STARTED,
         dg.DagsterRunStatus.STARTING,
         dg.DagsterRunStatus.STARTED,
         dg.DagsterRunStatus.SUCCESS,

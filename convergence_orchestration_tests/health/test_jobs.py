@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.definitions.job_base import RepoBackedJob
 from dagster._core.execution.api import execute_run_iterator
 
@@ -13,7 +14,7 @@ from convergence_orchestration.health.model import ProbeName, ProbeStatus
 from convergence_orchestration.health.schedules import health_check_schedule
 from convergence_orchestration.health.store import HealthChecks
 from convergence_orchestration.settings import Settings
-from convergence_orchestration_tests.emulators import Emulator, free_port
+from convergence_orchestration_tests.emulators import Emulator
 from convergence_orchestration_tests.warehouse.builders import with_tables
 
 
@@ -26,7 +27,7 @@ def own(settings: Settings, local_gcp: Emulator) -> Settings:
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as one:
+    with dg.instance_for_test() as one:
         yield one
 
 
@@ -56,7 +57,7 @@ def test_a_round_is_shown_also_where_it_cannot_be_kept_yet(
     assert run.is_success
     facts = shown(instance)
     assert str(facts["not_kept"]).startswith("Bootstrap the platform first")
-    probes = [record["probe"] for record in facts["probes"].records]  # type: ignore[attr-defined]
+    probes = [record.data["probe"] for record in facts["probes"].records]  # type: ignore[attr-defined]
     assert {"cloud_run", "kms_round_trip", "bigquery_query", "bigquery_quota", "run_queue"} <= set(probes)
     assert {"sensor_lag"} <= set(probes)  # never ticked here, which is unknown
     assert "data:image/svg+xml;base64," in str(facts["last_hour"])
@@ -83,15 +84,18 @@ def test_a_round_is_kept_and_the_schedules_asks_for_the_quota_now_and_then(
 
 
 def test_a_round_that_cannot_be_kept_is_shown_and_fails(
-    own: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    own: Settings, instance: dg.DagsterInstance, local_bigquery: Emulator
 ) -> None:
-    monkeypatch.setattr("convergence_orchestration.gcp.bigquery.TOTAL_SECONDS", 0.2)
-    nobody = own.model_copy(update={"bigquery_emulator_host": f"http://127.0.0.1:{free_port()}"})
-
-    run = executed(nobody, instance, {})
+    with_tables(own, "health_checks")
+    faults = [{"method": "POST */tables/health_checks/insertAll", "code": 403}]
+    local_bigquery.faults_file.write_text(yaml.safe_dump(faults))
+    try:
+        run = executed(own, instance, {})
+    finally:
+        local_bigquery.faults_file.unlink()
 
     assert run.is_failure
-    assert "BigQuery" in str(shown(instance)["not_kept"])
+    assert "roles/bigquery.admin" in str(shown(instance)["not_kept"])
 
 
 def test_rounds_do_not_pile_up(instance: dg.DagsterInstance) -> None:

@@ -117,8 +117,7 @@ def _found(
     shares = (
         {} if address.traffic_percent is None else {Measure.TRAFFIC_PERCENT: float(address.traffic_percent)}
     )
-    milliseconds = answer.elapsed.total_seconds() * 1000
-    return Finding(status, words, answer.status_code, {**(measured or {}), **shares}, milliseconds)
+    return Finding(status, words, answer.status_code, {**(measured or {}), **shares})
 
 
 def _wrong_health(answer: httpx.Response, environment: str, offset: float | None) -> str:

@@ -29,13 +29,12 @@ class Subject:
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of a subject; `latency_ms` None: as long as the whole look took, if it came to an answer."""
+    """What was found of a subject; the whole look's time is its latency, if it came to an answer."""
 
     status: ProbeStatus
     message: str = ""
     status_code: int | None = None
     measured: Mapping[Measure, float] = field(default_factory=dict)
-    latency_ms: float | None = None
     was_answered: bool = True
 
 
@@ -132,7 +131,6 @@ def meaning_of(error: ConvergenceError) -> Finding:
 
 
 def _result(subject: Subject, finding: Finding, at: datetime, milliseconds: float) -> ProbeResult:
-    took = milliseconds if finding.latency_ms is None else finding.latency_ms
     return ProbeResult(
         probe=subject.probe,
         target=subject.target,
@@ -140,7 +138,7 @@ def _result(subject: Subject, finding: Finding, at: datetime, milliseconds: floa
         status=finding.status,
         at=at,
         revision=subject.revision,
-        latency_ms=round(took, 1) if finding.was_answered else None,
+        latency_ms=round(milliseconds, 1) if finding.was_answered else None,
         status_code=finding.status_code,
         message=finding.message[:_LONGEST_MESSAGE],
         measured=finding.measured,
