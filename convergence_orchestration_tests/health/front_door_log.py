@@ -29,7 +29,7 @@ from convergence_orchestration_tests.local_gcp.front_door.doors import (
     service,
 )
 
-LOG = Path("front_door") / "access.log"
+LOG = "access.log"
 
 
 @dataclass(frozen=True)
