@@ -186,11 +186,11 @@ class Settings(BaseSettings):
     )
 
     # Health
-    bigquery_bytes_per_day: int = Field(
-        default=200 * 2**40,
+    bigquery_bytes_per_day: int | None = Field(
+        default=None,
         ge=1,
-        description="Bytes that BigQuery's queries may be billed for in a day, against which health measures; 200 TiB is "
-        "Google's own default.",
+        description="Bytes that queries may be billed for in a day, against which health measures; unset, Google's own 200 TiB, "
+        "and nothing where an emulator bills nobody.",
     )
 
     # Backups
@@ -288,6 +288,12 @@ class Settings(BaseSettings):
         """How old Monitoring's numbers have to be to count as complete."""
         own = 0.0 if self.monitoring_emulator_host else 120.0
         return timedelta(seconds=own if self.meter_late_seconds is None else self.meter_late_seconds)
+
+    @property
+    def query_quota(self) -> int | None:
+        """Bytes that queries may be billed for in a day; None: nobody bills."""
+        own = None if self.bigquery_emulator_host else 200 * 2**40
+        return own if self.bigquery_bytes_per_day is None else self.bigquery_bytes_per_day
 
     @property
     def crypto_key_name(self) -> str:

@@ -78,7 +78,7 @@ def _shared(context: dg.OpExecutionContext, health: Health, bigquery: BigQuery, 
     return Shared(
         environment=health.own,
         bigquery=bigquery,
-        most_bytes_a_day=health.bigquery_bytes_per_day if is_asked else None,
+        most_bytes_a_day=health.query_quota if is_asked else None,
         dagster=orchestration_of(context.instance, context.repository_def),
     )
 

@@ -22,8 +22,8 @@ class Health(dg.ConfigurableResource["Health"]):
     """What the probes are told."""
 
     own: str = Field(description="The environment of this code location.")
-    bigquery_bytes_per_day: int = Field(
-        description="What BigQuery may be billed for from midnight to midnight UTC."
+    query_quota: int | None = Field(
+        default=None, description="Bytes that queries may be billed for in a day; unset, nobody bills them."
     )
 
     @contextmanager
@@ -42,11 +42,7 @@ class Health(dg.ConfigurableResource["Health"]):
 
 def health_resources(settings: Settings) -> dict[str, Any]:
     """The resource `health` for these settings."""
-    return {
-        "health": Health(
-            own=settings.environment.value, bigquery_bytes_per_day=settings.bigquery_bytes_per_day
-        )
-    }
+    return {"health": Health(own=settings.environment.value, query_quota=settings.query_quota)}
 
 
 def _settings(environments: Environments, releases: Releases, environment: Environment) -> Settings:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from google.cloud.bigquery import ScalarQueryParameter
 
+from convergence_orchestration.errors import ConvergenceError, ErrorCode, TransientError
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.kms import Kms
 from convergence_orchestration.gcp.secrets import Secrets
@@ -20,6 +21,7 @@ FULL_SHARE = 0.9
 """With more of a quota used the day may not end well."""
 
 _ANSWER = Path(__file__).with_name("answer.sql").read_text(encoding="utf-8")
+_ASKED = 42
 _GIB = 2**30
 
 
@@ -36,27 +38,46 @@ def secret_access(secrets: Secrets, secret_id: str) -> Sequence[Finding]:
     return [healthy()]
 
 
-def query(bigquery: BigQuery) -> Sequence[Finding]:
-    """Whether a query is answered rightly."""
-    rows = bigquery.query(_ANSWER, (ScalarQueryParameter("asked", "INT64", 42),))
-    if [row["answer"] for row in rows] == [42]:
-        return [healthy()]
-    return [unhealthy("BigQuery answered a query wrongly: look at its status page.")]
+def query_and_quota(bigquery: BigQuery, most_bytes: int | None, now: datetime) -> Sequence[Finding]:
+    """Whether a query is answered rightly; and whether a quota refuses it, or the day's bytes come to their end.
+
+    `most_bytes` None: how many bytes are billed is not asked.
+    """
+    try:
+        rows = bigquery.query(_ANSWER, (ScalarQueryParameter("asked", "INT64", _ASKED),))
+    except TransientError as error:
+        if error.code is not ErrorCode.QUOTA_EXHAUSTED:
+            raise
+        return [unhealthy(error.message), unhealthy(error.message)]
+    is_right = [row["answer"] for row in rows] == [_ASKED]
+    wrong = unhealthy("Look at Google's status page: BigQuery answered a query wrongly.")
+    return [healthy() if is_right else wrong, _quota(bigquery, most_bytes, now)]
 
 
-def quota(bigquery: BigQuery, most_bytes: int, now: datetime) -> Sequence[Finding]:
+def _quota(bigquery: BigQuery, most_bytes: int | None, now: datetime) -> Finding:
+    if most_bytes is None:
+        return healthy("No quota refuses queries; how many bytes are billed was not asked this time.")
+    try:
+        return _billed(bigquery, most_bytes, now)
+    except ConvergenceError as error:  # refused or not: it could not be asked
+        return unknown(error.message)
+
+
+def _billed(bigquery: BigQuery, most_bytes: int, now: datetime) -> Finding:
     """How much of a day's bytes is billed since midnight UTC."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     sql = bytes_billed(bigquery.project, bigquery.location)
     rows = bigquery.query(sql, (ScalarQueryParameter("since", "TIMESTAMP", midnight),))
-    billed = rows[0]["billed"] if rows[0]["queries"] else 0
+    return judged(rows[0]["billed"] if rows[0]["queries"] else 0, most_bytes)
+
+
+def judged(billed: int | None, most_bytes: int) -> Finding:
+    """What so many bytes of a day mean; None: BigQuery does not say."""
     if billed is None:
-        return [unknown("BigQuery does not say how many bytes were billed today.")]
-    share = float(billed) / most_bytes
+        return unknown("BigQuery does not say how many bytes were billed today.")
+    share = billed / most_bytes
     measured = {Measure.USED_SHARE: round(share, 6)}
-    words = (
-        f"{float(billed) / _GIB:.2f} GiB of {most_bytes / _GIB:.0f} GiB a day are billed since midnight UTC."
-    )
+    words = f"{billed / _GIB:.2f} GiB of {most_bytes / _GIB:.0f} GiB a day are billed since midnight UTC."
     if share > FULL_SHARE:
-        return [unhealthy(f"Save queries or raise the quota: {words}", measured)]
-    return [healthy(words, measured)]
+        return unhealthy(f"Save queries or raise the quota: {words}", measured)
+    return healthy(words, measured)

@@ -20,6 +20,9 @@ from convergence_orchestration.health.probes.addresses import Address, ServiceLo
 from convergence_orchestration.health.probes.looking import Look, Subject, look_at_all
 from convergence_orchestration.health.probes.orchestration import Orchestration
 
+_QUERY_SECONDS = 5.0
+"""So long a query that a quota refuses is repeated: what refuses for longer is worth telling."""
+
 type Clock = Callable[[], datetime]
 type Earlier = Callable[[], Sequence[ProbeResult]]
 
@@ -50,7 +53,7 @@ class Shared:
 
     Attributes:
         environment: under which its results are kept.
-        most_bytes_a_day: what BigQuery may be billed for; None: its quota is not asked for in this round.
+        most_bytes_a_day: what BigQuery may be billed for; None: how much it was is not asked in this round.
         dagster: None: Dagster's side is not known in this process.
     """
 
@@ -105,16 +108,13 @@ def _of_place(place: Place, addresses: Iterable[Address], clock: Clock) -> list[
 
 
 def _of_shared(shared: Shared, clock: Clock) -> list[Look]:
-    project = shared.bigquery.project
-
-    def subject(probe: ProbeName) -> tuple[Subject]:
-        return (Subject(probe, project, shared.environment),)
-
-    looks = [Look(subject(ProbeName.BIGQUERY_QUERY), partial(google.query, shared.bigquery))]
-    if shared.most_bytes_a_day is not None:
-        ask = partial(google.quota, shared.bigquery, shared.most_bytes_a_day, clock())
-        looks.append(Look(subject(ProbeName.BIGQUERY_QUOTA), ask))
-    return looks
+    subjects = tuple(
+        Subject(probe, shared.bigquery.project, shared.environment)
+        for probe in (ProbeName.BIGQUERY_QUERY, ProbeName.BIGQUERY_QUOTA)
+    )
+    impatient = BigQuery(shared.bigquery.client, total_seconds=_QUERY_SECONDS)
+    ask = partial(google.query_and_quota, impatient, shared.most_bytes_a_day, clock())
+    return [Look(subjects, ask)]
 
 
 def _of_dagster(shared: Shared, now: datetime) -> list[ProbeResult]:
