@@ -55,7 +55,12 @@ class BigQuery:
         location: where its datasets are.
     """
 
-    def __init__(self, client: bigquery.Client, total_seconds: float = TOTAL_SECONDS) -> None:
+    def __init__(
+        self,
+        client: bigquery.Client,
+        total_seconds: float = TOTAL_SECONDS,
+        job_seconds: float = JOB_SECONDS,
+    ) -> None:
         self.client = client
         self.project: str = client.project
         self.location: str = client.location or "US"
@@ -65,6 +70,7 @@ class BigQuery:
             f"gcloud projects add-iam-policy-binding {self.project} "
             '--member="serviceAccount:SERVICE_ACCOUNT" --role="roles/bigquery.admin"'
         )
+        self._job_seconds = job_seconds
         self._retry = DEFAULT_RETRY.with_delay(initial=0.2, maximum=5.0).with_timeout(total_seconds)
         self._translated = partial(translated, service=self._service, grant=self._grant)
 
@@ -208,9 +214,9 @@ class BigQuery:
             job_config=config,
             page_size=page_size,
             api_timeout=TOTAL_SECONDS,  # BigQuery answers after 10 s that it goes on; local-bigquery when it is done
-            wait_timeout=JOB_SECONDS,
+            wait_timeout=self._job_seconds,
             retry=self._retry,
-            job_retry=DEFAULT_JOB_RETRY.with_timeout(JOB_SECONDS),
+            job_retry=DEFAULT_JOB_RETRY.with_timeout(self._job_seconds),
         )
 
     def stream(

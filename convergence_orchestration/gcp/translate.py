@@ -97,7 +97,7 @@ def translated(doing: str, service: Service = _SOME_SERVICE, grant: str | None =
     try:
         yield
     except google.RetryError as error:
-        raise error_for(error.cause or TimeoutError(), doing, service, grant) from error
+        raise error_for(_cause_of(error), doing, service, grant) from error
     except (
         google.GoogleAPICallError,
         GoogleAuthError,
@@ -106,6 +106,14 @@ def translated(doing: str, service: Service = _SOME_SERVICE, grant: str | None =
         TimeoutError,
     ) as error:
         raise error_for(error, doing, service, grant) from error
+
+
+def _cause_of(error: google.RetryError) -> BaseException:
+    """Why there was a retry at last; a query's retry has one for each of its requests inside."""
+    cause: BaseException = error
+    while isinstance(cause, google.RetryError):
+        cause = cause.cause or TimeoutError()
+    return cause
 
 
 def error_for(

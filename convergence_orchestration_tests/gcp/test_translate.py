@@ -134,6 +134,15 @@ def test_when_retries_ran_out_the_last_cause_counts() -> None:
     assert caught.value.code is ErrorCode.UNAVAILABLE
 
 
+def test_retries_within_retries_come_to_the_innermost_cause() -> None:
+    inner = of(google.RetryError, "Timeout of 5.0s exceeded", cause=of(google.TooManyRequests, "slow down"))
+
+    with pytest.raises(TransientError) as caught, translated("querying", KMS):
+        raise of(google.RetryError, "Timeout of 9.0s exceeded", cause=inner)
+
+    assert caught.value.code is ErrorCode.QUOTA_EXHAUSTED
+
+
 def test_retries_that_ran_out_without_a_cause_are_a_passed_deadline() -> None:
     with pytest.raises(TransientError) as caught, translated("encrypting", KMS):
         raise of(google.RetryError, "Timeout of 30.0s exceeded", cause=None)

@@ -23,7 +23,7 @@ def test_a_query_that_a_quota_refuses_is_unhealthy_and_one_that_nobody_answers_u
     bigquery: BigQuery, local_bigquery: Emulator
 ) -> None:
     assert statuses(bigquery) == [HEALTHY, HEALTHY]
-    impatient = BigQuery(bigquery.client, total_seconds=0.2)
+    impatient = BigQuery(bigquery.client, 0.2, 0.2)
     try:
         local_bigquery.faults_file.write_text(yaml.safe_dump([{"method": "POST */queries", "code": 429}]))
         assert statuses(impatient) == [UNHEALTHY, UNHEALTHY]

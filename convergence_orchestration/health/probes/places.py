@@ -112,7 +112,7 @@ def _of_shared(shared: Shared, clock: Clock) -> list[Look]:
         Subject(probe, shared.bigquery.project, shared.environment)
         for probe in (ProbeName.BIGQUERY_QUERY, ProbeName.BIGQUERY_QUOTA)
     )
-    impatient = BigQuery(shared.bigquery.client, total_seconds=_QUERY_SECONDS)
+    impatient = BigQuery(shared.bigquery.client, _QUERY_SECONDS, _QUERY_SECONDS)
     ask = partial(google.query_and_quota, impatient, shared.most_bytes_a_day, clock())
     return [Look(subjects, ask)]
 
