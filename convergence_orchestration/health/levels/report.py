@@ -74,6 +74,7 @@ def markdown(report: DayReport, reader: LevelsReader, picture: str | None) -> st
         "",
         f"Promised: availability {promised.availability:.1%}, {latency}, errors {promised.error_rate:.1%}.",
         f"Found alive by the probes: {probed}.",
+        f"The day is the 24 hours up to {report.levels[0].end:%Y-%m-%d %H:%M} UTC.",
         "",
         *_table([row_of(one, promised) for one in report.levels]),
         *sorted({f"\n{one.why_unknown}" for one in report.levels if one.why_unknown}),

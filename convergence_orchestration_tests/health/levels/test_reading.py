@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from statistics import quantiles
@@ -16,15 +15,9 @@ from convergence_orchestration.health.levels import pictures
 from convergence_orchestration.health.levels.reading import LevelsReader, OverTime
 from convergence_orchestration.health.levels.report import markdown, probed_share, report_on
 from convergence_orchestration.health.model import Objectives, ProbeName, ProbeStatus, Window
-from convergence_orchestration.local_gcp.front_door.measurements import (
-    Measurements,
-    Position,
-    Request,
-    Source,
-)
 from convergence_orchestration.local_gcp.server import serving
 from convergence_orchestration.settings import load_settings
-from convergence_orchestration_tests.health.builders import result
+from convergence_orchestration_tests.health.builders import count_requests, result
 from convergence_orchestration_tests.local_gcp.clouds import SettableClock
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -40,19 +33,8 @@ def reader(tmp_path: Path) -> Iterator[LevelsReader]:
         monitoring.close()
 
 
-def add(
-    directory: Path,
-    answers: list[tuple[float, float, int]],
-    revision: str = "api-1",
-    complete: datetime = NOON,
-) -> None:
-    """Requests: so many seconds before noon, milliseconds, status."""
-    requests = [
-        Request(Source("platform", "us-central1", "api", revision, code), NOON.timestamp() - ago, taken)
-        for ago, taken, code in answers
-    ]
-    with closing(Measurements(directory / "front_door.sqlite3")) as measurements:
-        measurements.add(requests, Position(1, 0, complete.timestamp()))
+def add(directory: Path, answers: list[tuple[float, float, int]], revision: str = "api-1") -> None:
+    count_requests(directory, answers, NOON, revision)
 
 
 def test_levels_agree_with_the_requests_themselves_within_two_percent(
