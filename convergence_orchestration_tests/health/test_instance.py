@@ -128,7 +128,12 @@ def test_what_a_person_switched_off_or_on_counts(instance: dg.DagsterInstance) -
     instance.add_instigator_state(state_of("beat", kept, InstigatorStatus.STOPPED))
     instance.add_instigator_state(state_of("switched_off", kept, InstigatorStatus.RUNNING))
 
-    assert set(tickers(instance)) == {"switched_off", "nightly"}
+    found = tickers(instance)
+    assert {name: one.is_off for name, one in found.items()} == {
+        "beat": True,
+        "switched_off": False,
+        "nightly": False,
+    }
 
 
 def test_after_a_move_of_the_code_location_the_one_that_ticks_counts(instance: dg.DagsterInstance) -> None:

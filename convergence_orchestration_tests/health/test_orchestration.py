@@ -50,6 +50,11 @@ def test_a_ticker_of_which_nothing_is_known_is_unknown() -> None:
     assert of_ticker(Ticker("s", "sensor", None), NOW).status is UNKNOWN
 
 
+def test_a_ticker_that_somebody_switched_off_is_unhealthy() -> None:
+    found = of_ticker(Ticker("s", "sensor", NOW, is_off=True), NOW)
+    assert (found.status, "switched it off" in found.message) == (UNHEALTHY, True)
+
+
 def test_a_ticker_whose_last_tick_failed_is_unhealthy() -> None:
     found = of_ticker(Ticker("s", "sensor", NOW, has_failed=True), NOW)
     assert (found.status, found.message) == (

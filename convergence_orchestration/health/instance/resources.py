@@ -52,23 +52,31 @@ class _Standing:
 
 def _sensors(standings: Mapping[str, "_Standing"], repository: dg.RepositoryDefinition) -> Iterator[Ticker]:
     for sensor in repository.sensor_defs:
+        shall = sensor.default_status is dg.DefaultSensorStatus.RUNNING
         standing = standings.get(sensor.name)
-        if not _is_on(standing, by_default=sensor.default_status is dg.DefaultSensorStatus.RUNNING):
-            continue
         interval = timedelta(seconds=max(sensor.minimum_interval_seconds or 0, _SHORTEST_INTERVAL))
         since = _began(standing, "last_sensor_start_timestamp")
         due = None if since is None else since + interval
-        yield Ticker(sensor.name, "sensor", due, has_failed=standing is not None and standing.has_failed)
+        yield from _ticker(sensor.name, "sensor", due, standing, shall=shall)
 
 
 def _schedules(standings: Mapping[str, "_Standing"], repository: dg.RepositoryDefinition) -> Iterator[Ticker]:
     for schedule in repository.schedule_defs:
+        shall = schedule.default_status is dg.DefaultScheduleStatus.RUNNING
         standing = standings.get(schedule.name)
-        if not _is_on(standing, by_default=schedule.default_status is dg.DefaultScheduleStatus.RUNNING):
-            continue
         since = _began(standing, "start_timestamp")
         due = None if since is None else next_time(schedule, since)
-        yield Ticker(schedule.name, "schedule", due, has_failed=standing is not None and standing.has_failed)
+        yield from _ticker(schedule.name, "schedule", due, standing, shall=shall)
+
+
+def _ticker(
+    name: str, kind: str, due: datetime | None, standing: "_Standing | None", *, shall: bool
+) -> Iterator[Ticker]:
+    """None of what is off and may be."""
+    is_on = _is_on(standing, by_default=shall)
+    if is_on or shall:
+        has_failed = standing is not None and standing.has_failed
+        yield Ticker(name, kind, due, has_failed=has_failed, is_off=not is_on)
 
 
 def next_time(schedule: dg.ScheduleDefinition, since: datetime) -> datetime:

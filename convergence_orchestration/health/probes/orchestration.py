@@ -29,18 +29,20 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class Ticker:
-    """A sensor or a schedule that is switched on.
+    """A sensor or a schedule that ticks, or shall.
 
     Attributes:
         kind: `sensor` or `schedule`.
         due_at: when the first tick behind the last one was due, or will be; None if nothing of it is known.
         has_failed: whether its last tick did.
+        is_off: whether somebody switched it off although the code says that it ticks from the start.
     """
 
     name: str
     kind: str
     due_at: datetime | None
     has_failed: bool = False
+    is_off: bool = False
 
     @property
     def target(self) -> str:
@@ -86,6 +88,8 @@ def of_heartbeat(heartbeat: Heartbeat, now: datetime) -> Finding:
 
 def of_ticker(ticker: Ticker, now: datetime) -> Finding:
     """Whether it ticks when it shall, and whether its last tick succeeded."""
+    if ticker.is_off:
+        return unhealthy(f"Switch this {ticker.kind} on again in Dagster: somebody switched it off.")
     if ticker.due_at is None:
         return unknown(f"Nothing is known of the ticks of this {ticker.kind}.")
     late = max(timedelta(), now - ticker.due_at)
