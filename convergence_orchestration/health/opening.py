@@ -20,6 +20,9 @@ PROBE_SECONDS = 5.0
 CALL_SECONDS = 5.0
 """So long a call of Cloud Run is repeated: the next round is a minute away."""
 
+KEY_SECONDS = 4.5
+"""So long a call of KMS is repeated: both of a round trip are over before the look is given up, and say why."""
+
 
 @dataclass(frozen=True)
 class Looked:
@@ -57,7 +60,7 @@ def _place(undo: ExitStack, looked: Looked, own: str) -> Place:
         run=run,
         http=undo.enter_context(client(settings.run_authority_file, PROBE_SECONDS)),
         authority_file=settings.run_authority_file,
-        kms=Kms(kms, settings.crypto_key_name),
+        kms=Kms(kms, settings.crypto_key_name, deadline_seconds=KEY_SECONDS),
         secrets=Secrets(secrets, settings.gcp_project_id),
         admin_secret_id=settings.admin_secret_id,
     )

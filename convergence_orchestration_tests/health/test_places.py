@@ -115,6 +115,20 @@ def test_when_cloud_run_is_away_the_addresses_of_before_are_asked(
     assert found(results)[ProbeName.TLS, None].status is UNKNOWN
 
 
+def test_a_slow_kms_is_unknown_with_its_reason(
+    run_cloud: RunCloud, project: Settings, shared: Shared, local_gcp: Emulator
+) -> None:
+    with prepared(run_cloud.settings(project), "api-x") as place:
+        local_gcp.faults_file.write_text(yaml.safe_dump([{"method": "*/Decrypt", "delay_seconds": 3}]))
+        try:
+            seen = found(look_around([place], shared, nothing, now))
+        finally:
+            local_gcp.faults_file.unlink()
+
+    key = seen[ProbeName.KMS_ROUND_TRIP, None]
+    assert (key.status, "did not answer in time (decrypting)" in key.message) == (UNKNOWN, True)
+
+
 def test_a_key_that_may_not_be_used_and_a_damaged_secret_are_seen(
     run_cloud: RunCloud, project: Settings, shared: Shared, local_gcp: Emulator
 ) -> None:
