@@ -17,6 +17,7 @@ from convergence_orchestration.health.assets import SHOWN, materialize_health
 from convergence_orchestration.health.instance.resources import orchestration_of
 from convergence_orchestration.health.model import ProbeResult
 from convergence_orchestration.health.resources import Health
+from convergence_orchestration.health.rounds.resources import forget_rounds
 from convergence_orchestration.health.store import HealthChecks
 from convergence_orchestration.releases.resources import Releases
 
@@ -51,6 +52,7 @@ def look_around(
         materialize_health(
             context, results, history or results, now, failure.message if failure is not None else ""
         )
+        _forget(context, now)
         if failure is not None:
             _report(context, failure)
 
@@ -81,6 +83,13 @@ def _shared(context: dg.OpExecutionContext, health: Health, bigquery: BigQuery, 
         most_bytes_a_day=health.query_quota if is_asked else None,
         dagster=orchestration_of(context.instance, context.repository_def),
     )
+
+
+def _forget(context: dg.OpExecutionContext, now: datetime) -> None:
+    try:
+        forget_rounds(context.instance, HEALTH_JOB, now)
+    except Exception as error:  # noqa: BLE001 the next round tidies up as well
+        context.log.warning("Old rounds could not be deleted: %s.", type(error).__name__)
 
 
 def _kept(checks: HealthChecks, results: Sequence[ProbeResult], run_id: str) -> ConvergenceError | None:

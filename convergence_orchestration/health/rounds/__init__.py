@@ -1,0 +1,1 @@
+"""The runs that look after health every minute, and how long they are kept."""
