@@ -18,7 +18,7 @@ _RATE = 100
 _NAMED_BY = {
     "errors": "answers were errors",
     "slow": r"p9[59] is \d+ ms",
-    "hang": "the others hang or never reach it",
+    "hang": r"the others hang or never reach it|p9[59] is \d+ ms",
     "crash": "answers were errors|of the tag failed|never reach it",
 }
 
