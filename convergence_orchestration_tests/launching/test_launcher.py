@@ -131,7 +131,7 @@ def test_a_dozen_runs_at_once_keep_to_the_bound_and_survive_a_kill_of_the_server
     dagster: DagsterProcesses,
 ) -> None:
     def launch(_number: int) -> str:
-        return dagster.launch("sleeping", "sleeps", seconds=0.3)
+        return dagster.launch("sleeping", "sleeps", seconds=2)
 
     assert dagster.outcome(dagster.launch("printing")) == "SUCCESS", "the zygote is there"
     with ThreadPoolExecutor(4) as threads:
