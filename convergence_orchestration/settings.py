@@ -158,6 +158,17 @@ class Settings(BaseSettings):
     monitoring_emulator_host: str | None = Field(
         default=None, pattern=_HOST_AND_PORT, description="host:port of a Monitoring served without TLS."
     )
+    logging_emulator_host: str | None = Field(
+        default=None, pattern=_HOST_AND_PORT, description="host:port of a Logging served without TLS."
+    )
+
+    # Traces
+    otel_exporter_otlp_endpoint: AnyHttpUrl | None = Field(
+        default=None,
+        description="Where OpenTelemetry's spans are sent to by OTLP over HTTP, for example http://127.0.0.1:4318; unset, "
+        "nothing is traced.",
+    )
+    otel_sdk_disabled: bool = Field(default=False, description="Trace nothing whatever else is set.")
 
     # Dagster
     dagster_url: AnyHttpUrl = Field(
@@ -294,6 +305,11 @@ class Settings(BaseSettings):
         """Bytes that queries may be billed for in a day; None: nobody bills."""
         own = None if self.bigquery_emulator_host else 200 * 2**40
         return own if self.bigquery_bytes_per_day is None else self.bigquery_bytes_per_day
+
+    @property
+    def log_look_seconds(self) -> float:
+        """The pause between two looks at the log that is followed; Google takes 60 reads a minute from a project."""
+        return 0.5 if self.logging_emulator_host else 2.0
 
     @property
     def crypto_key_name(self) -> str:

@@ -3,6 +3,8 @@ import json
 import logging
 import subprocess
 import sys
+import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +30,7 @@ class Lines:
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
+    hooks = (sys.excepthook, threading.excepthook, warnings.showwarning)
     root, ours = logging.getLogger(), logging.getLogger("convergence_orchestration")
     before = (root.handlers, root.level, ours.level)
     logs.configure(load_settings(_env_file=None))
@@ -36,6 +39,9 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     root.setLevel(before[1])
     ours.setLevel(before[2])
     structlog.reset_defaults()
+    logs.carry(run_id=None, tenant_id=None)
+    logging.captureWarnings(capture=False)
+    sys.excepthook, threading.excepthook, warnings.showwarning = hooks
 
 
 def test_a_line_starts_with_the_guides_fields(lines: Lines) -> None:
@@ -103,3 +109,66 @@ def test_a_command_which_configures_no_logs_has_its_standard_output_for_itself()
     ended = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
     assert ended.stdout == ""
     assert "Something to know" in ended.stderr
+
+
+RECORD_ATTRIBUTES = sorted({*vars(logging.makeLogRecord({})), "message", "asctime"})
+
+
+def test_a_record_may_carry_extras_called_like_any_of_its_attributes(lines: Lines) -> None:
+    logs.logger("convergence_orchestration.x").info("All at once", **dict.fromkeys(RECORD_ATTRIBUTES, "kept"))
+
+    (line,) = lines.read()
+    assert line["msg"] == "All at once"
+    kept = {name.rstrip("_") for name, value in line.items() if value == "kept"}
+    assert kept >= set(RECORD_ATTRIBUTES) - {"exc_info", "stack_info"}
+
+
+def test_what_is_carried_is_in_every_line_but_never_in_place_of_its_own(lines: Lines) -> None:
+    logs.carry(run_id="run-1", tenant_id="acme")
+    thread = threading.Thread(target=lambda: logging.getLogger("urllib3").warning("from a thread"))
+    thread.start()
+    thread.join()
+    logs.logger("convergence_orchestration.x").info("own", tenant_id="initech")
+    logs.carry(run_id=None)
+    logs.logger("convergence_orchestration.x").info("later")
+
+    first, second, third = lines.read()
+    assert (first["run_id"], first["tenant_id"]) == ("run-1", "acme")
+    assert second["tenant_id"] == "initech"
+    assert "run_id" not in third
+
+
+def test_dagsters_records_say_their_run_and_step_and_not_all_that_dagster_stores(lines: Lines) -> None:
+    about = {
+        "run_id": "run-1",
+        "job_name": "bootstrap",
+        "step_key": "make",
+        "orig_message": "Made.",
+        "job_tags": {},
+    }
+    logging.getLogger("dagster.run").info(
+        "bootstrap - run-1 - make - Made.", extra={"dagster_meta": about, "dagster_event": object()}
+    )
+
+    (line,) = lines.read()
+    assert line["msg"] == "Made."
+    assert (line["run_id"], line["job"], line["step"]) == ("run-1", "bootstrap", "make")
+    assert set(line) == {"timestamp", "severity", "name", "msg", "run_id", "job", "step"}
+
+
+def test_warnings_and_what_ends_a_process_or_a_thread_are_lines(lines: Lines) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(capture=True)
+        warnings.warn("mind this", stacklevel=1)
+    error = ValueError("the end")
+    sys.excepthook(ValueError, error, None)
+    thread = threading.Thread(target=lambda: int("nothing"), name="a-thread")
+    thread.start()
+    thread.join()
+
+    warned, ended, of_thread = lines.read()
+    assert (warned["severity"], warned["name"]) == ("WARNING", "py.warnings")
+    assert ended["severity"] == "CRITICAL"
+    assert "ValueError: the end" in ended["exception"]
+    assert (of_thread["thread"], of_thread["severity"]) == ("a-thread", "ERROR")

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from convergence_orchestration import __version__, logs
+from convergence_orchestration import __version__, logs, tracing
 from convergence_orchestration.api.auth import TENANT_KEY_SCHEME
 from convergence_orchestration.api.body_limit import BodyLimit
 from convergence_orchestration.api.context import RequestContexts
@@ -73,6 +73,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], datetime] =
         settings = load_settings()
         logs.configure(settings)
         _take_over_the_servers_logs()
+        tracing.start(settings, "convergence-api")
         return _assembled(settings, clock)
     except PermanentError as error:
         print(error.message, file=sys.stderr)  # noqa: T201 for the person who starts it, before there are logs
@@ -91,7 +92,7 @@ def _assembled(settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
     _refuse_unusable(settings.admin_api_key, settings.environment)
     index = KeyIndex()
     tenant_index = TenantIndex()
-    metrics = Metrics({"key": index, "tenant": tenant_index}, clock)
+    metrics = Metrics({"key": index, "tenant": tenant_index}, clock, settings.environment)
     standing = Standing(settings, index, tenant_index, metrics, RateLimits(settings), clock)
 
     @asynccontextmanager
@@ -99,6 +100,7 @@ def _assembled(settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
         async with opened(standing) as services:
             app.state.services = services
             yield
+        tracing.stop()
 
     has_docs = settings.environment is not Environment.PRODUCTION
     app = FastAPI(
@@ -149,7 +151,7 @@ def _document_tenants_keys(app: FastAPI) -> None:
 def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
     """The outermost first."""
     return [
-        Middleware(RequestContexts, observe=metrics.request),
+        Middleware(RequestContexts, observe=metrics.request, observe_error=metrics.error),
         Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,

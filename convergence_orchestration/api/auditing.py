@@ -107,12 +107,14 @@ class _Call:
             await self.services.audit.record(attempted)
         except PermanentError as error:
             if error.code is not ErrorCode.NOT_FOUND:
-                raise _not_recorded("Send it again in a few seconds: nothing was done.", error) from error
+                raise self._not_recorded(
+                    "Send it again in a few seconds: nothing was done.", error
+                ) from error
             if not self.is_bootstrap:
                 raise _not_bootstrapped() from error
             self.held = (attempted,)
         except TransientError as error:
-            raise _not_recorded("Send it again in a few seconds: nothing was done.", error) from error
+            raise self._not_recorded("Send it again in a few seconds: nothing was done.", error) from error
 
     async def end(self, status: int, code: ErrorCode | None, ids: dict[str, str]) -> None:
         """Record how it ended, before anybody is told."""
@@ -121,17 +123,21 @@ class _Call:
             await self.services.audit.record(*self.held, ended)
         except ConvergenceError as error:
             if error.code is not ErrorCode.NOT_FOUND:
-                raise _not_recorded(self._what_to_do(), error) from error
+                raise self._not_recorded(self._what_to_do(), error) from error
             self._end_without_a_log(replace(ended, recorded_at=self.services.clock()), error)
 
     def _end_without_a_log(self, ended: AuditEntry, error: ConvergenceError) -> None:
         if self.is_bootstrap and ended.status_code == HTTPStatus.OK:
-            raise _not_recorded(self._what_to_do(), error) from error
+            raise self._not_recorded(self._what_to_do(), error) from error
         if self.is_bootstrap:  # its run goes on, or it failed: its rows are written as soon as there is a log
             for entry in (*self.held, ended):
                 self.services.audit.later.note(entry)
         elif ended.error_code is not ErrorCode.NOT_BOOTSTRAPPED:
             raise _not_bootstrapped() from error
+
+    def _not_recorded(self, what_to_do: str, error: ConvergenceError) -> TransientError:
+        self.services.metrics.audit_failure()
+        return _not_recorded(what_to_do, error)
 
     def _what_to_do(self) -> str:
         if self.request.method not in CHANGING:

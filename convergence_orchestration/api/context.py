@@ -14,6 +14,7 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from convergence_orchestration import tracing
 from convergence_orchestration.logs import logger
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -35,6 +36,7 @@ class RequestContext:
     request_id: str
     trace: str | None = None
     tenant_id: str | None = None
+    error_code: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -47,17 +49,29 @@ def context_of(scope: Scope) -> RequestContext:
 class RequestContexts:
     """ASGI middleware, the outermost: see the module."""
 
-    def __init__(self, app: ASGIApp, observe: Observer) -> None:
+    def __init__(
+        self, app: ASGIApp, observe: Observer, observe_error: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._app = app
         self._observe = observe
+        self._observe_error = observe_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = new_context(Headers(scope=scope))
-        scope["convergence.context"] = context
+        headers = Headers(scope=scope)
+        with tracing.request_span(headers.get("traceparent", "")) as span:
+            context = new_context(headers)
+            context.trace = tracing.trace_id() or context.trace
+            scope["convergence.context"] = context
+            await self._answer(scope, receive, send, context)
+            if span is not None:
+                span.update_name(f"{scope['method']} {route_template(scope)}")
+                span.set_attribute("convergence.request_id", context.request_id)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, context: RequestContext) -> None:
         status = 499  # nginx's word for a caller who left before there was an answer
         started = time.perf_counter()
 
@@ -68,7 +82,7 @@ class RequestContexts:
                 message["headers"] = [*message["headers"], *_headers(message, scope["path"], context)]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=context.request_id):
+        with structlog.contextvars.bound_contextvars(**_bound(context)):
             try:
                 await self._app(scope, receive, send_with_headers)
             finally:
@@ -76,6 +90,10 @@ class RequestContexts:
 
     def _tell(self, scope: Scope, context: RequestContext, status: int, seconds: float) -> None:
         self._observe(scope["method"], route_template(scope), status, seconds)
+        failed = {}
+        if context.error_code is not None:
+            self._observe_error(context.error_code)
+            failed["error_code"] = context.error_code
         _log.info(
             "Request completed",
             method=scope["method"],
@@ -84,7 +102,14 @@ class RequestContexts:
             duration_ms=round(seconds * 1000, 2),
             tenant_id=context.tenant_id,
             trace=context.trace,
+            **failed,
         )
+
+
+def _bound(context: RequestContext) -> dict[str, str]:
+    """What each line of the request says, and `api/launching.py` hands on to the runs that it launches."""
+    ids = {"request_id": context.request_id, "trace": context.trace}
+    return {name: value for name, value in ids.items() if value}
 
 
 def new_context(headers: Headers) -> RequestContext:

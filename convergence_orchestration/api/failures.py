@@ -88,10 +88,12 @@ def answer(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """An error's answer."""
+    context = context_of(scope)
+    context.error_code = str(code)
     error: dict[str, object] = {
         "code": str(code),
         "message": message,
-        "request_id": context_of(scope).request_id,
+        "request_id": context.request_id,
     }
     if details:
         error["details"] = details

@@ -5,10 +5,12 @@ What belongs here: what is the same for all of them: the tags, the metric, and t
 
 from typing import Annotated
 
+import structlog
 from fastapi import Header
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
+from convergence_orchestration import tracing
 from convergence_orchestration.api.runs import RunId, RunOutcome
 from convergence_orchestration.api.services import Services
 from convergence_orchestration.errors import ConvergenceError
@@ -18,6 +20,8 @@ REQUEST_TAG = "convergence/request_id"
 TENANT_TAG = "convergence/tenant_id"
 ACTOR_TAG = "convergence/actor"
 BATCH_TAG = "convergence/batch_id"
+CALL_TAG = "convergence/call_id"
+TRACE_TAG = "convergence/trace"
 
 _log = logger(__name__)
 
@@ -45,9 +49,16 @@ async def launch(
 ) -> RunId:
     """Launch the op or asset job; `config` is one config by op. Errors are `DagsterClient.launch`'s."""
     run_config = {"ops": {op: {"config": values} for op, values in config.items()}}
-    run_id = await services.dagster.launch(job, run_config, tags)
+    run_id = await services.dagster.launch(job, run_config, {**tags, **_call_tags()})
     services.metrics.run(job)
     return run_id
+
+
+def _call_tags() -> dict[str, str]:
+    """What the run's log lines need to be found with the call's; the context binds both."""
+    bound = structlog.contextvars.get_contextvars()
+    tags = {CALL_TAG: bound.get("request_id"), TRACE_TAG: tracing.traceparent() or bound.get("trace")}
+    return {name: str(value) for name, value in tags.items() if value}
 
 
 async def launch_or_leave(

@@ -10,6 +10,8 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from convergence_orchestration import __version__
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -28,7 +30,9 @@ class Index(Protocol):
 class Metrics:
     """The metrics of one API process, in a registry of their own."""
 
-    def __init__(self, indexes: Mapping[str, Index], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, indexes: Mapping[str, Index], clock: Callable[[], datetime], environment: str = ""
+    ) -> None:
         """Each of `indexes`, by name, is shown with its age at the time of `clock` and its size."""
         self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -50,6 +54,24 @@ class Metrics:
             ("job",),
             registry=self._registry,
         )
+        self._errors = Counter(
+            "convergence_errors",
+            "Errors answered; `unauthorized` and `forbidden` are refused keys, `rate_limited` calls beyond a limit.",
+            ("code",),
+            registry=self._registry,
+        )
+        self._audit_failures = Counter(
+            "convergence_audit_failures",
+            "Calls that were answered 503 because the audit log could not be written.",
+            registry=self._registry,
+        )
+        info = Gauge(
+            "convergence_build_info",
+            "1; its labels are what runs here.",
+            ("version", "environment"),
+            registry=self._registry,
+        )
+        info.labels(__version__, environment).set(1)
         for name, index in indexes.items():
             self._show(name, index, clock)
 
@@ -74,6 +96,14 @@ class Metrics:
     def run(self, job: str) -> None:
         """Count one launched run."""
         self._runs.labels(job).inc()
+
+    def error(self, code: str) -> None:
+        """Count one answered error."""
+        self._errors.labels(code).inc()
+
+    def audit_failure(self) -> None:
+        """Count one call that could not be recorded."""
+        self._audit_failures.inc()
 
     def text(self) -> bytes:
         """All of it in Prometheus' text format."""

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from google.cloud.bigquery import Client
     from google.cloud.devtools.cloudbuild_v1 import CloudBuildClient
     from google.cloud.kms_v1.services.key_management_service import KeyManagementServiceClient
+    from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
     from google.cloud.monitoring_v3 import MetricServiceClient
+    from google.cloud.resourcemanager_v3 import ProjectsClient
     from google.cloud.run_v2 import RevisionsClient, ServicesClient
     from google.cloud.secretmanager_v1.services.secret_manager_service import SecretManagerServiceClient
 
@@ -69,11 +71,11 @@ def kms_client(settings: Settings, acting_as: str | None = None) -> "KeyManageme
     )
 
 
-def secret_manager_client(settings: Settings) -> "SecretManagerServiceClient":
-    """The client of Secret Manager.
+def secret_manager_client(settings: Settings, acting_as: str | None = None) -> "SecretManagerServiceClient":
+    """The client of Secret Manager, with the rights of the service account `acting_as` and no others if one is named.
 
     Raises:
-        PermanentError: PERMISSION_DENIED if there are no usable credentials.
+        PermanentError: PERMISSION_DENIED if there are no usable credentials, or if they may not act as that account.
     """
     from google.cloud.secretmanager_v1.services.secret_manager_service import (  # noqa: PLC0415
         SecretManagerServiceClient,
@@ -84,9 +86,28 @@ def secret_manager_client(settings: Settings) -> "SecretManagerServiceClient":
 
     host = settings.secret_manager_emulator_host
     if host is None:
-        return SecretManagerServiceClient(credentials=_credentials(settings, host))
+        return SecretManagerServiceClient(credentials=_credentials_of(settings, acting_as))
     return SecretManagerServiceClient(
-        transport=SecretManagerServiceGrpcTransport(host=host, channel=_insecure_channel(host))
+        transport=SecretManagerServiceGrpcTransport(host=host, channel=_insecure_channel(host, acting_as))
+    )
+
+
+def projects_client(settings: Settings, acting_as: str | None = None) -> "ProjectsClient":
+    """The client of Resource Manager that knows projects' policies, with the rights of `acting_as` if one is named.
+
+    Its emulator is Cloud KMS's: no setting of its own, for nothing but policies is asked.
+
+    Raises:
+        PermanentError: PERMISSION_DENIED if there are no usable credentials, or if they may not act as that account.
+    """
+    from google.cloud.resourcemanager_v3 import ProjectsClient  # noqa: PLC0415 see the module's docstring
+    from google.cloud.resourcemanager_v3.services.projects.transports import ProjectsGrpcTransport  # noqa: PLC0415
+
+    host = settings.kms_emulator_host
+    if host is None:
+        return ProjectsClient(credentials=_credentials_of(settings, acting_as))
+    return ProjectsClient(
+        transport=ProjectsGrpcTransport(host=host, channel=_insecure_channel(host, acting_as))
     )
 
 
@@ -142,6 +163,24 @@ def monitoring_client(settings: Settings) -> "MetricServiceClient":
         return MetricServiceClient(credentials=_credentials(settings, host))
     channel = _insecure_channel(host)
     return MetricServiceClient(transport=MetricServiceGrpcTransport(host=host, channel=channel))
+
+
+def logging_client(settings: Settings) -> "LoggingServiceV2Client":
+    """The client of Cloud Logging that reads entries.
+
+    Raises:
+        PermanentError: PERMISSION_DENIED if there are no usable credentials.
+    """
+    from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client  # noqa: PLC0415
+    from google.cloud.logging_v2.services.logging_service_v2.transports import (  # noqa: PLC0415
+        LoggingServiceV2GrpcTransport,
+    )
+
+    host = settings.logging_emulator_host
+    if host is None:
+        return LoggingServiceV2Client(credentials=_credentials(settings, host))
+    channel = _insecure_channel(host)
+    return LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(host=host, channel=channel))
 
 
 def _insecure_channel(host: str, acting_as: str | None = None) -> "grpc.Channel":

@@ -3,33 +3,58 @@
 What belongs here: the loop and what it changes. Which account gets which role is the business of whoever asks.
 """
 
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from google.api_core.exceptions import Aborted
-from google.cloud.kms_v1 import KeyManagementServiceClient
-from google.cloud.secretmanager_v1 import SecretManagerServiceClient
-from google.iam.v1.policy_pb2 import Policy
+from google.iam.v1.policy_pb2 import AuditLogConfig, Policy
 
 from convergence_orchestration.errors import ErrorCode, TransientError
 from convergence_orchestration.gcp.deadlines import each_attempt, repeatable
 from convergence_orchestration.gcp.translate import Service, translated
+
+if TYPE_CHECKING:
+    from google.cloud.kms_v1 import KeyManagementServiceClient
+    from google.cloud.resourcemanager_v3 import ProjectsClient
+    from google.cloud.run_v2 import ServicesClient
+    from google.cloud.secretmanager_v1 import SecretManagerServiceClient
+
+    type PolicyClient = (
+        KeyManagementServiceClient | SecretManagerServiceClient | ProjectsClient | ServicesClient
+    )
 
 _WITH_CONDITIONS: Final = 3
 _RACES: Final = 5
 """So often the policy is read again because somebody else has changed it; then the call gives up."""
 
 
+@dataclass(frozen=True)
+class Binding:
+    """A role and its members, under a condition if it is not empty."""
+
+    role: str
+    members: tuple[str, ...]
+    condition: str = ""
+
+
+@dataclass(frozen=True)
+class LoggedService:
+    """What Cloud Audit Logs keep of a service besides changes: DATA_READ, DATA_WRITE, ADMIN_READ."""
+
+    service: str
+    kinds: frozenset[str]
+
+
 class Policies:
     """The policies of the resources that one of Google's clients reaches.
 
     Args:
-        client: Cloud KMS's or Secret Manager's.
+        client: Cloud KMS's, Secret Manager's, Cloud Run's or Resource Manager's.
         service: the same for people.
     """
 
-    def __init__(
-        self, client: KeyManagementServiceClient | SecretManagerServiceClient, service: Service
-    ) -> None:
+    def __init__(self, client: "PolicyClient", service: Service) -> None:
         self._client = client
         self._service = service
 
@@ -37,6 +62,45 @@ class Policies:
         """Whether `member` has `role` on the resource itself, without a condition."""
         with translated(f"reading the IAM policy of {resource}", self._service):
             return with_member(self._read(resource), role, member) is None
+
+    def bindings(self, resource: str) -> list[Binding]:
+        """Who has which role on the resource itself; what it inherits is the project's."""
+        with translated(f"reading the IAM policy of {resource}", self._service):
+            policy = self._read(resource)
+        return [
+            Binding(
+                binding.role,
+                tuple(sorted(binding.members)),
+                binding.condition.expression if binding.HasField("condition") else "",
+            )
+            for binding in policy.bindings
+        ]
+
+    def logged(self, resource: str) -> list[LoggedService]:
+        """What of access to a project's data is logged; a kind from which somebody is exempted does not count."""
+        with translated(f"reading the IAM policy of {resource}", self._service):
+            policy = self._read(resource)
+        return [
+            LoggedService(
+                config.service,
+                frozenset(
+                    AuditLogConfig.LogType.Name(each.log_type)
+                    for each in config.audit_log_configs
+                    if not each.exempted_members
+                ),
+            )
+            for config in policy.audit_configs
+        ]
+
+    def held(self, resource: str, permissions: Sequence[str]) -> frozenset[str]:
+        """Those of the permissions that this client's caller has on the resource, however it came by them."""
+        with translated(f"asking for permissions on {resource}", self._service):
+            answer = self._client.test_iam_permissions(
+                request={"resource": resource, "permissions": list(permissions)},
+                retry=repeatable(),
+                timeout=each_attempt(),
+            )
+        return frozenset(answer.permissions)
 
     def ensure_binding(self, resource: str, role: str, member: str, grant: str) -> bool:
         """Make sure that `member` has `role` on the resource without a condition: True if this call granted it.

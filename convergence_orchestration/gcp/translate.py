@@ -12,6 +12,7 @@ from google.api_core import exceptions as google
 from google.auth.exceptions import GoogleAuthError, TransportError
 from requests.exceptions import RequestException, Timeout
 
+from convergence_orchestration import tracing
 from convergence_orchestration.errors import ConvergenceError, ErrorCode, PermanentError, TransientError
 
 _LONGEST_QUOTE = 300  # characters of Google's own words in a message
@@ -95,7 +96,8 @@ def translated(doing: str, service: Service = _SOME_SERVICE, grant: str | None =
         grant: the command that grants the role this call needs.
     """
     try:
-        yield
+        with tracing.span(service.name, doing=doing):
+            yield
     except google.RetryError as error:
         raise error_for(_cause_of(error), doing, service, grant) from error
     except (

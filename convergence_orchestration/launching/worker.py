@@ -8,9 +8,10 @@ import contextlib
 import importlib
 import os
 import signal
+import time
 from pathlib import Path
 
-from dagster import DagsterInstance, DagsterRunStatus
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._cli.api import _execute_run_command_body
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.origin import RepositoryPythonOrigin
@@ -18,10 +19,13 @@ from dagster._serdes import ConfigurableClassData, deserialize_value
 from dagster._utils.hosted_user_process import recon_repository_from_origin
 from dagster._utils.interrupts import capture_interrupts
 
-from convergence_orchestration.launching import shortcuts
+from convergence_orchestration import logs, tracing
+from convergence_orchestration.launching import dagster_logs, shortcuts
 from convergence_orchestration.launching.model import LaunchRequest
 from convergence_orchestration.launching.processes import own_identity
 from convergence_orchestration.launching.records import RunRecords
+from convergence_orchestration.launching.run_lines import TRACE_TAG, fields_of
+from convergence_orchestration.settings import load_settings
 
 _IMPORTED_BY_MOST_RUNS = (
     "alembic.command",
@@ -35,6 +39,8 @@ _IMPORTED_BY_MOST_RUNS = (
     "upath.implementations.local",
 )
 """What Dagster imports late; a name that is gone in a later version costs a worker a few milliseconds, no more."""
+
+_log = logs.logger(__name__)
 
 _IN_A_HURRY = (
     "convergence_orchestration.releases.traffic.opening",
@@ -52,6 +58,7 @@ def preload(request: LaunchRequest) -> tuple[Path, ...]:
     """
     ref = deserialize_value(request.instance_ref, InstanceRef)
     _load_environment(ref, request.location.name)
+    log_as_ours()
     for name in (*_IMPORTED_BY_MOST_RUNS, *_IN_A_HURRY):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
@@ -86,12 +93,36 @@ def execute(records: RunRecords, run_id: str) -> int:
     return 1
 
 
+def log_as_ours() -> None:
+    """Set this process's log lines up, Dagster's included.
+
+    Raises:
+        PermanentError: INVALID_SETTINGS.
+    """
+    logs.configure(load_settings())
+    dagster_logs.take_over()
+
+
 def _execute_unless_canceled(instance: DagsterInstance, run_id: str) -> None:
     run = instance.get_run_by_id(run_id)
+    if run is not None:
+        logs.carry(**fields_of(run_id, run.job_name, run.tags))
     if run is not None and run.status == DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, message="The run was canceled before its worker started.")
     elif run is not None:
-        _execute_run_command_body(run_id, instance, lambda _event: None, set_exit_code_on_failure=False)
+        _execute(instance, run)
+
+
+def _execute(instance: DagsterInstance, run: DagsterRun) -> None:
+    tracing.start(load_settings(), "convergence-run")
+    _log.info("Run started")
+    began = time.monotonic()
+    with tracing.run_span(run.job_name, run.run_id, run.tags.get(TRACE_TAG, "")):
+        _execute_run_command_body(run.run_id, instance, lambda _event: None, set_exit_code_on_failure=False)
+    tracing.stop()
+    after = instance.get_run_by_id(run.run_id)
+    status = after.status.value if after else "DELETED"
+    _log.info("Run ended", status=status, duration_ms=round((time.monotonic() - began) * 1000, 1))
 
 
 def _load_environment(ref: InstanceRef, location_name: str) -> None:

@@ -6,13 +6,13 @@ as good as a fresh process that imported the same code. If the server dies while
 """
 
 import gc
+import logging
 import os
 import selectors
 import signal
 import socket
 import sys
 import time
-import traceback
 import warnings
 from dataclasses import asdict
 from enum import Enum
@@ -27,6 +27,8 @@ from convergence_orchestration.launching.paths import launch_paths
 from convergence_orchestration.launching.processes import identity_of
 from convergence_orchestration.launching.records import RunRecords
 from convergence_orchestration.launching.sources import LoadedSources, fingerprint, roots_of
+
+_log = logging.getLogger(__name__)
 
 
 class End(Enum):
@@ -61,7 +63,7 @@ def prepare(lines: Lines, request: LaunchRequest) -> bool:
     try:
         own_files = worker.preload(request)
     except Exception as error:  # noqa: BLE001 the code location may raise anything
-        traceback.print_exc()
+        _log.exception("The code location cannot be imported.")
         reason = f"the import raised {type(error).__name__}"
     reason = reason or own_unfit_reason()
     roots = roots_of(sys.modules, also=own_files)

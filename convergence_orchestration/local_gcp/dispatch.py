@@ -27,13 +27,21 @@ class Dispatcher:
     """Answers the methods of all services from one store."""
 
     def __init__(
-        self, services: Iterable[Service], store: Store, faults: Faults, clock: Callable[[], datetime]
+        self,
+        services: Iterable[Service],
+        store: Store,
+        faults: Faults,
+        clock: Callable[[], datetime],
+        *,
+        is_quiet: bool = False,
     ) -> None:
+        """`is_quiet` has no line written for each answer: the process belongs to somebody who reads its output."""
         self.services = tuple(services)
         self._owners = {event: service for service in self.services for event in service.events}
         self._store = store
         self._faults = faults
         self._clock = clock
+        self._is_quiet = is_quiet
         self._stopping = threading.Event()
 
     def answer(self, method: Method, request: Any, caller: str | None = None) -> Any:  # noqa: ANN401 any request, its response
@@ -57,8 +65,9 @@ class Dispatcher:
             )
             raise Refusal(BY_NAME[code], message) from error
         finally:
-            milliseconds = round((time.perf_counter() - begin) * 1000, 1)
-            _log.debug("Answered.", method=method.full_name, code=code, milliseconds=milliseconds)
+            if not self._is_quiet:
+                milliseconds = round((time.perf_counter() - begin) * 1000, 1)
+                _log.debug("Answered.", method=method.full_name, code=code, milliseconds=milliseconds)
 
     def stop(self) -> None:
         """Cut short the delays that faults asked for."""

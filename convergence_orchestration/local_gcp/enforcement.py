@@ -2,16 +2,15 @@
 
 What belongs here: the decision. A caller names itself by `authorization: Bearer local-cloud/EMAIL`; whoever sends no such
 token is the project's owner. Bindings of the resource and of what it lies in count, as far as policies are kept here: of keys,
-key rings and secrets, and not of projects. The tables are `permissions.py`, conditions `conditions.py`.
+key rings, secrets and projects. The tables are `permissions.py`, conditions `conditions.py`.
 """
 
 import re
 from typing import Any
 
-from google.iam.v1.policy_pb2 import Policy
-
 from convergence_orchestration.local_gcp.conditions import holds
 from convergence_orchestration.local_gcp.permissions import HELD, KMS_POLICIES, NEEDED, OPEN
+from convergence_orchestration.local_gcp.policies import policy_of
 from convergence_orchestration.local_gcp.refusals import refuse
 from convergence_orchestration.local_gcp.rpc import Call
 
@@ -56,7 +55,7 @@ def is_granted(permission: str, resource: str, call: Call) -> bool:
         and members.intersection(binding.members)
         and (not binding.HasField("condition") or holds(binding.condition.expression, resource, call.now))
         for holder in _holders(resource)
-        for binding in (call.rows.get(Policy, holder) or Policy()).bindings
+        for binding in policy_of(call.rows, holder).bindings
     )
 
 

@@ -17,11 +17,11 @@ from google.iam.v1.iam_policy_pb2 import (
 from google.iam.v1.policy_pb2 import Policy
 
 from convergence_orchestration.local_gcp.enforcement import is_granted
+from convergence_orchestration.local_gcp.policies import policy_of
 from convergence_orchestration.local_gcp.refusals import invalid, refuse
 from convergence_orchestration.local_gcp.rpc import Call, Service, rpc
 from convergence_orchestration.local_gcp.store import Rows
 
-_EMPTY_ETAG = b"\x00\x20\x01"  # "ACAB", what Google answers for a resource whose policy was never set
 _ROLE = re.compile(r"(roles|(projects|organizations)/[^/]+/roles)/[A-Za-z0-9_.]+")
 _MEMBER = re.compile(
     r"allUsers|allAuthenticatedUsers"
@@ -48,14 +48,14 @@ class PolicyHolders(Service):
     def get_iam_policy(self, request: GetIamPolicyRequest, call: Call) -> Policy:
         """The policy, empty if none was set."""
         self.require_holder(request.resource, call.rows)
-        return _policy(call.rows, request.resource)
+        return policy_of(call.rows, request.resource)
 
     @rpc(writes=True)
     def set_iam_policy(self, request: SetIamPolicyRequest, call: Call) -> Policy:
         """The policy in place of the one before; with an etag, only if that one is still as it was read."""
         self.require_holder(request.resource, call.rows)
         _require_valid(request.policy)
-        current = _policy(call.rows, request.resource)
+        current = policy_of(call.rows, request.resource)
         if request.policy.etag and request.policy.etag != current.etag:
             message = "There were concurrent policy changes. Please retry the whole read-modify-write."
             refuse("ABORTED", message)
@@ -82,10 +82,6 @@ class PolicyHolders(Service):
 def delete_policy(rows: Rows, resource: str) -> None:
     """Forget the policy of a resource."""
     rows.delete(Policy, resource)
-
-
-def _policy(rows: Rows, resource: str) -> Any:  # noqa: ANN401 protobuf's class has no types
-    return rows.get(Policy, resource) or Policy(etag=_EMPTY_ETAG)
 
 
 def _require_valid(policy: Any) -> None:  # noqa: ANN401 protobuf's class has no types

@@ -10,6 +10,7 @@ from typing import Final
 _KMS: Final = "google.cloud.kms.v1.KeyManagementService"
 _SECRETS: Final = "google.cloud.secretmanager.v1.SecretManagerService"
 KMS_POLICIES: Final = "google.iam.v1.IAMPolicy"
+_PROJECTS: Final = "google.cloud.resourcemanager.v3.Projects"
 
 # method -> permission, and the request's field (a path) that names the resource it is needed on
 NEEDED: Final[Mapping[str, tuple[str, str]]] = {
@@ -39,12 +40,14 @@ NEEDED: Final[Mapping[str, tuple[str, str]]] = {
     f"{_SECRETS}/EnableSecretVersion": ("secretmanager.versions.enable", "name"),
     f"{_SECRETS}/DisableSecretVersion": ("secretmanager.versions.disable", "name"),
     f"{_SECRETS}/DestroySecretVersion": ("secretmanager.versions.destroy", "name"),
+    f"{_PROJECTS}/GetIamPolicy": ("resourcemanager.projects.getIamPolicy", "resource"),
+    f"{_PROJECTS}/SetIamPolicy": ("resourcemanager.projects.setIamPolicy", "resource"),
     f"{_SECRETS}/GetIamPolicy": ("secretmanager.secrets.getIamPolicy", "resource"),
     f"{_SECRETS}/SetIamPolicy": ("secretmanager.secrets.setIamPolicy", "resource"),
 }
 
 # anybody may ask which permissions they have: the answer is the refusal
-OPEN: Final = frozenset({f"{KMS_POLICIES}/TestIamPermissions", f"{_SECRETS}/TestIamPermissions"})
+OPEN: Final = frozenset(f"{each}/TestIamPermissions" for each in (KMS_POLICIES, _PROJECTS, _SECRETS))
 
 _ENCRYPT: Final = "cloudkms.cryptoKeyVersions.useToEncrypt"
 _DECRYPT: Final = "cloudkms.cryptoKeyVersions.useToDecrypt"
@@ -57,9 +60,24 @@ _ALL_OF_SECRETS: Final = frozenset(
     permission for permission, _ in NEEDED.values() if permission.startswith("secretmanager.")
 )
 
+_OF_PROJECTS: Final = frozenset(
+    permission for permission, _ in NEEDED.values() if permission.startswith("resourcemanager.")
+)
+# BigQuery itself is another process here, which knows no callers: these are only told to whoever asks
+_OF_WAREHOUSE: Final = frozenset(
+    {
+        "bigquery.datasets.create",
+        "bigquery.jobs.create",
+        "bigquery.tables.create",
+        "bigquery.tables.updateData",
+    }
+)
+
 # role -> permissions, as Google's predefined roles hold them
 HELD: Final[Mapping[str, frozenset[str]]] = {
-    "roles/owner": _ALL_OF_KMS | _ALL_OF_SECRETS | {_ENCRYPT, _DECRYPT},
+    "roles/owner": _ALL_OF_KMS | _ALL_OF_SECRETS | _OF_PROJECTS | _OF_WAREHOUSE | {_ENCRYPT, _DECRYPT},
+    "roles/bigquery.admin": _OF_WAREHOUSE,
+    "roles/bigquery.jobUser": frozenset({"bigquery.jobs.create"}),
     "roles/cloudkms.admin": _ALL_OF_KMS,
     "roles/cloudkms.viewer": frozenset(
         permission for permission in _ALL_OF_KMS if permission.endswith((".get", ".list"))

@@ -26,9 +26,12 @@ from convergence_orchestration.local_gcp.front_door.directory import DATABASE
 from convergence_orchestration.local_gcp.grpc_edge import GrpcEdge
 from convergence_orchestration.local_gcp.kms.policies import KeyPolicies
 from convergence_orchestration.local_gcp.kms.service import KeyManagement
+from convergence_orchestration.local_gcp.logging.service import Logging
+from convergence_orchestration.local_gcp.logging.sources import Sources
 from convergence_orchestration.local_gcp.monitoring.service import MetricService
 from convergence_orchestration.local_gcp.operations import Operations
 from convergence_orchestration.local_gcp.process import begin
+from convergence_orchestration.local_gcp.projects import Projects
 from convergence_orchestration.local_gcp.rest_edge import RestEdge
 from convergence_orchestration.local_gcp.rpc import Service
 from convergence_orchestration.local_gcp.secret_manager.service import SecretManager
@@ -45,10 +48,12 @@ def services(
     data_dir: Path,
     front_door_port: int = DEFAULT_FRONT_DOOR_PORT,
     metrics_delay: timedelta = timedelta(),
+    logs: Sources | None = None,
 ) -> list[Service]:
     """Every service of this process.
 
-    The services of Cloud Run answer at the front door's port; metrics of their requests are visible after the delay.
+    The services of Cloud Run answer at the front door's port; metrics of their requests are visible after the delay. `logs`
+    are the files that Cloud Logging serves, those of Cloud Run's instances if it is None.
     """
     return [
         KeyManagement(),
@@ -59,6 +64,8 @@ def services(
         CloudBuild(),
         Operations(),
         MetricService(data_dir / DATABASE, metrics_delay),
+        Projects(),
+        Logging(logs or Sources(data_dir)),
     ]
 
 
@@ -78,6 +85,7 @@ def serving(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     front_door_port: int = DEFAULT_FRONT_DOOR_PORT,
     metrics_delay: timedelta = timedelta(),
+    logs: Sources | None = None,
 ) -> Iterator[Ports]:
     """Both edges, serving; port 0 means any, and the ports that were taken come back.
 
@@ -88,7 +96,7 @@ def serving(
         store = Store(data_dir)
         undo.callback(store.close)
         faults = Faults(faults_file or data_dir / "faults.yaml")
-        served = services(data_dir, front_door_port, metrics_delay)
+        served = services(data_dir, front_door_port, metrics_delay, logs)
         dispatcher = Dispatcher(served, store, faults, clock)
         grpc_edge = GrpcEdge(dispatcher, ports.grpc)
         undo.callback(grpc_edge.stop)
@@ -112,6 +120,7 @@ def main(argv: list[str] | None = None) -> None:
             arguments.faults,
             front_door_port=arguments.front_door_port,
             metrics_delay=timedelta(seconds=arguments.metrics_delay),
+            logs=Sources(arguments.data_dir, tuple(arguments.logs), dict(arguments.log)),
         ) as ports:
             _log.info("The local cloud is served.", grpc_port=ports.grpc, rest_port=ports.rest)
             threading.Event().wait()
@@ -134,7 +143,24 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--metrics-delay", type=float, default=0.0, help="seconds until metrics of requests are visible"
     )
+    parser.add_argument(
+        "--logs",
+        type=Path,
+        action="append",
+        default=[],
+        help="directory whose NAME.log is the process NAME's",
+    )
+    parser.add_argument(
+        "--log", type=_named_file, action="append", default=[], help="NAME=FILE, one further process's log"
+    )
     return parser.parse_args(argv)
+
+
+def _named_file(text: str) -> tuple[str, Path]:
+    name, sign, path = text.partition("=")
+    if not (name and sign and path):
+        raise argparse.ArgumentTypeError("must be NAME=FILE")
+    return name, Path(path)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ the API can do its work is asked by the supervisor, through the front door.
 """
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +19,11 @@ import convergence_orchestration
 from convergence_orchestration.errors import ConvergenceError, ErrorCode, PermanentError, TransientError
 from convergence_orchestration.local_gcp.front_door_contract import read_routes
 from convergence_orchestration.local_platform.directory import DataDirectory
+from convergence_orchestration.logs import configure, logger
 from convergence_orchestration.releases.specification import ServiceSpecification, specification_of
 from convergence_orchestration.settings import Settings, load_settings
+
+_log = logger("convergence_orchestration.local_platform.deploying")
 
 JOB = "deploy_service"
 STARTED_BY = {"convergence/started_by": "convergence up"}
@@ -63,12 +67,13 @@ def main(argv: list[str] | None = None) -> None:
     try:
         settings = load_settings()
         if is_deployed(DataDirectory.at(arguments.data_dir), settings):
-            print("The API is deployed; its node starts the instances.")  # noqa: T201 to its log
+            _log.info("The API is deployed; its node starts the instances.")
             return
         config = first_release(arguments.release, settings, specification_of(settings.environment))
-        print(anyio.run(_deploy, settings.dagster_base_url, config))  # noqa: T201 to its log
+        _log.info(anyio.run(_deploy, settings.dagster_base_url, config))
     except ConvergenceError as error:
-        sys.exit(error.message)
+        _log.error(error.message)
+        sys.exit(1)
 
 
 async def _deploy(dagster_url: str, config: Mapping[str, object]) -> str:
@@ -86,7 +91,7 @@ async def _deploy(dagster_url: str, config: Mapping[str, object]) -> str:
         live = [run_id for run_id, status in before.items() if not status.is_finished]
         run_id = live[0] if live else await dagster.launch(JOB, config, STARTED_BY)
         url = dagster.run_url(run_id)
-        print(f"The API is being deployed: {url}", flush=True)  # noqa: T201 to its log
+        _log.info("The API is being deployed.", run_id=run_id, url=url)
         outcome = await dagster.wait(run_id, _LONGEST_SECONDS)
     if not outcome.status.is_finished:
         raise TransientError(
@@ -105,4 +110,6 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    with contextlib.suppress(ConvergenceError):  # which `main` tells
+        configure(load_settings())
     main()

@@ -112,6 +112,7 @@ def _addresses(ports: Ports, api_host: str) -> dict[str, str]:
         "run_emulator_host": local_gcp,
         "build_emulator_host": local_gcp,
         "monitoring_emulator_host": local_gcp,
+        "logging_emulator_host": local_gcp,
     }
 
 

@@ -1,12 +1,15 @@
-"""The log files of the services: begun anew at each start, the last ones kept, their ends shown and followed.
+"""The log files of the services: begun anew at each start, the last ones kept, their ends shown.
 
-What belongs here: files of text lines. What is in them is each service's own business.
+What belongs here: files of text lines. What is in them is each service's own business; `local_gcp/logging/` reads all of them.
 """
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+from convergence_orchestration.launching.paths import launch_paths
+from convergence_orchestration.local_gcp.front_door.directory import Directory
+from convergence_orchestration.local_platform.directory import DataDirectory
 
 KEPT = 3
 """Logs of so many earlier starts are kept, as .log.1 (the newest) and so on."""
@@ -44,34 +47,11 @@ def tail(path: Path, lines: int) -> list[str]:
     return end.decode("utf-8", "replace").splitlines()[-lines:]
 
 
-class Follower:
-    """What is appended to a file from now on, also when it is begun anew by another start."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._inode, self._position = self._stand()
-        self._rest = b""
-
-    def new_lines(self) -> Iterator[str]:
-        """The whole lines that were appended since the last call."""
-        inode, size = self._stand()
-        if inode != self._inode or size < self._position:
-            self._inode, self._position, self._rest = inode, 0, b""
-        if size <= self._position:
-            return
-        with self._path.open("rb") as file:
-            file.seek(self._position)
-            fresh = file.read()
-        self._position += len(fresh)
-        *whole, self._rest = (self._rest + fresh).split(b"\n")
-        yield from (line.decode("utf-8", "replace") for line in whole)
-
-    def _stand(self) -> tuple[int, int]:
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return 0, 0
-        return found.st_ino, found.st_size
+def further_logs(directory: DataDirectory) -> dict[str, Path]:
+    """The logs of processes that are no services, by the names that they are asked for by."""
+    launcher = launch_paths(directory.dagster_home)
+    envoy = Directory(directory.local_gcp).envoy_log
+    return {"launcher": launcher.log, "runs": launcher.workers_log, "envoy": envoy}
 
 
 def _numbered(path: Path, number: int) -> Path:

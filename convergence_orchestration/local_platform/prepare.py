@@ -6,6 +6,7 @@ What belongs here: this step alone, run as a process of its own so that the supe
 libraries. It prints nothing of the administrators' key.
 """
 
+import contextlib
 import sys
 from datetime import UTC, datetime
 
@@ -13,7 +14,10 @@ from convergence_orchestration.environment.cloud import opened
 from convergence_orchestration.environment.preparing import prepare
 from convergence_orchestration.environment.shown import sentence
 from convergence_orchestration.errors import ConvergenceError
+from convergence_orchestration.logs import configure, logger
 from convergence_orchestration.settings import load_settings
+
+_log = logger("convergence_orchestration.local_platform.prepare")
 
 
 def main() -> None:
@@ -21,10 +25,13 @@ def main() -> None:
     try:
         with opened(load_settings()) as cloud:
             for prepared in prepare(cloud, datetime.now(UTC)):
-                print(sentence(prepared))  # noqa: T201 to its log
+                _log.info(sentence(prepared))
     except ConvergenceError as error:
-        sys.exit(error.message)
+        _log.error(error.message)
+        sys.exit(1)
 
 
 if __name__ == "__main__":
+    with contextlib.suppress(ConvergenceError):  # which `main` tells
+        configure(load_settings())
     main()

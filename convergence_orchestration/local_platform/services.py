@@ -5,7 +5,7 @@ What belongs here: the table of services. How they are kept alive is `supervisor
 
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -20,11 +20,13 @@ from convergence_orchestration.local_platform.environment import (
     passed_on,
     without_admin_key,
 )
+from convergence_orchestration.local_platform.log_files import further_logs
 from convergence_orchestration.local_platform.model import ServiceName
 from convergence_orchestration.local_platform.ports import LOOPBACK, Ports, front_door_source, reachable
 from convergence_orchestration.local_platform.probes import Probe
 
 _DEFINITIONS = "convergence_orchestration.definitions"
+_DAGSTER = "convergence_orchestration.launching.dagster_process"
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ def platform_services(
                 *("convergence_orchestration.local_gcp.server", "--data-dir", str(directory.local_gcp)),
                 *("--grpc-port", str(ports.local_gcp_grpc), "--rest-port", str(ports.local_gcp_rest)),
                 *("--front-door-port", str(ports.front_door_https)),
+                *_log_arguments(directory),
                 *faults,
             ),
             public,
@@ -192,7 +195,7 @@ def platform_services(
         Service(
             ServiceName.CODE_SERVER,
             _python(
-                *("dagster", "api", "grpc", "--module-name", _DEFINITIONS, "--empty-working-directory"),
+                *(_DAGSTER, "code_server", "--module-name", _DEFINITIONS, "--empty-working-directory"),
                 *("--host", LOOPBACK, "--port", str(ports.code_server), "--location-name", LOCATION_NAME),
             ),
             public,
@@ -200,7 +203,7 @@ def platform_services(
         ),
         Service(
             ServiceName.WEBSERVER,
-            _python("dagster_webserver", "-h", LOOPBACK, "-p", str(ports.webserver), *workspace),
+            _python(_DAGSTER, "webserver", "-h", LOOPBACK, "-p", str(ports.webserver), *workspace),
             public,
             asked[ServiceName.WEBSERVER],
             needs=code_server,
@@ -211,7 +214,7 @@ def platform_services(
         # daemon waits for the web server to have made them.
         Service(
             ServiceName.DAEMON,
-            _python("dagster._daemon", "run", *workspace),
+            _python(_DAGSTER, "daemon", *workspace),
             public,
             asked[ServiceName.DAEMON],
             needs=webserver if is_first_start else code_server,
@@ -239,6 +242,13 @@ def platform_services(
             asked_after=webserver,
         ),
     )
+
+
+def _log_arguments(directory: DataDirectory) -> Iterator[str]:
+    """Whose logs the local Cloud Logging serves."""
+    yield from ("--logs", str(directory.logs))
+    for name, path in further_logs(directory).items():
+        yield from ("--log", f"{name}={path}")
 
 
 def _python(module: str, *arguments: str) -> tuple[str, ...]:

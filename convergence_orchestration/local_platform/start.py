@@ -4,6 +4,7 @@ What belongs here: the starter's side. It holds the lock first and hands it on, 
 """
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -217,4 +218,15 @@ def _failure(directory: DataDirectory, platform: PlatformRecord, exit_code: int)
 
 
 def _end_of(log: Path) -> list[str]:
-    return [f"The end of {log}:", *(f"  {line}" for line in log_files.tail(log, _TAIL_LINES))]
+    """The last lines, each of ours as its message and what it failed by."""
+    shown = chain.from_iterable(map(_words, log_files.tail(log, _TAIL_LINES)))
+    return [f"The end of {log}:", *(f"  {line}" for line in shown)]
+
+
+def _words(line: str) -> list[str]:
+    try:
+        said = json.loads(line)
+        words = f"{said['severity']} {said['msg']}\n{said.get('exception', '')}"
+    except (ValueError, KeyError, TypeError):
+        words = line
+    return words.splitlines()

@@ -35,7 +35,10 @@ def test_a_bootstrapped_platform_is_bootstrapped_again_without_a_change(api: Api
         "message": f"The platform is bootstrapped: 0 tables created, {len(tables)} were there.",
     }
     assert launch.job == "bootstrap"
-    assert launch.tags == {"convergence/actor": "administrator"}
+    assert launch.tags == {
+        "convergence/actor": "administrator",
+        "convergence/call_id": answer.headers["X-Request-ID"],
+    }
 
 
 def test_what_a_run_made_and_recreated_is_told_with_its_snapshots(api: Api, dagster: DagsterStandIn) -> None:

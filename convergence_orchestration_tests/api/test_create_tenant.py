@@ -66,6 +66,7 @@ def test_a_tenant_is_made_by_a_run_and_answered_when_it_is_active(
         "convergence/request_id": body["request_id"],
         "convergence/tenant_id": tenant_id,
         "convergence/actor": "administrator",
+        "convergence/call_id": answer.headers["X-Request-ID"],
     }
     assert control_plane.bigquery.get_dataset(f"tenant_{tenant_id}") is not None
     assert answer.headers["Cache-Control"] == "no-store"

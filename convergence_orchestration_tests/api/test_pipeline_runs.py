@@ -75,6 +75,7 @@ def test_a_run_is_counted_launched_and_found(mine: OwnCalls, dagster: DagsterSta
     assert launch.tags == {
         "convergence/tenant_id": mine.tenant_id,
         "convergence/pipeline_run_id": body["pipeline_run_id"],
+        "convergence/call_id": answer.headers["X-Request-ID"],
     }
     assert body.keys() == {"pipeline_run_id", "state", "run_id", "quota"}
     assert (body["state"], body["run_id"]) == ("QUEUED", launch.run_id)

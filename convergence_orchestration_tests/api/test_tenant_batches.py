@@ -47,7 +47,11 @@ def test_many_tenants_are_written_down_and_made_by_one_run(api: Api) -> None:
     assert answer.status_code == 202, answer.text
     body = answer.json()
     (launch,) = api.dagster.launches
-    assert launch.tags == {"convergence/batch_id": body["batch_id"], "convergence/actor": "administrator"}
+    assert launch.tags == {
+        "convergence/batch_id": body["batch_id"],
+        "convergence/actor": "administrator",
+        "convergence/call_id": answer.headers["X-Request-ID"],
+    }
     assert (body["accepted"], body["refused"], body["run_id"]) == (3, [], launch.run_id)
     assert body["run_url"] == f"{api.dagster.url}/runs/{launch.run_id}"
     assert [(row["index"], row["tenant_id"]) for row in body["requests"]] == list(enumerate(ids))

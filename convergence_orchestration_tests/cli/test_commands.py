@@ -170,59 +170,6 @@ def test_gcloud_is_turned_to_the_platform(convergence: CommandLine, directory: D
     assert "export CLOUDSDK_CORE_PROJECT=a-project" in lines
 
 
-def test_logs_are_shown_alone_or_together(convergence: CommandLine, directory: DataDirectory) -> None:
-    directory.log_of("api").write_text("one\ntwo\n")
-    directory.log_of("daemon").write_text("three\n")
-
-    assert convergence("logs", "api", "--lines", "1").stdout == "two\n"
-    assert convergence("logs").stdout == "        api | one\n        api | two\n     daemon | three\n"
-
-
-def test_the_logs_of_the_api_are_those_of_its_instances_too(
-    convergence: CommandLine, directory: DataDirectory
-) -> None:
-    directory.log_of("api").write_text("deployed\n")
-    of_instances = directory.local_gcp / "instance-logs"
-    of_instances.mkdir()
-    (of_instances / "api-1-abc.log").write_text("started\n")
-
-    assert convergence("logs", "api").stdout == "        api | deployed\n  api-1-abc | started\n"
-    assert convergence("logs", "api-1-abc").stdout == "started\n"
-
-
-def test_logs_that_are_not_there_are_said_so(convergence: CommandLine, directory: DataDirectory) -> None:
-    assert "there are no logs yet" in convergence("logs").stderr
-    directory.log_of("api").touch()
-
-    ended = convergence("logs", "web")
-
-    assert ended.exit_code == 1
-    assert "there are logs of api" in ended.stderr
-
-
-def test_logs_are_followed_until_ctrl_c(directory: DataDirectory) -> None:
-    log = directory.log_of("api")
-    log.write_text("old\n")
-    command = [
-        sys.executable,
-        "-m",
-        "convergence_orchestration.cli",
-        "logs",
-        "api",
-        "-f",
-        "--data-dir",
-        str(directory.path),
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
-        assert following.stdout is not None
-        assert following.stdout.readline() == "old\n"
-        with log.open("a") as file:
-            file.write("new\n")
-        assert following.stdout.readline() == "new\n"
-        following.send_signal(2)
-    assert following.returncode == 130
-
-
 def test_the_story_wants_a_fresh_directory(convergence: CommandLine, directory: DataDirectory) -> None:
     record.write(directory, a_record())
 

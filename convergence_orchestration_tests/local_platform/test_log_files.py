@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from convergence_orchestration.local_platform.log_files import Follower, open_for_appending, rotate, tail
+from convergence_orchestration.local_platform.log_files import open_for_appending, rotate, tail
 
 
 @pytest.fixture
@@ -37,34 +37,3 @@ def test_the_end_of_a_long_log_is_found(log: Path) -> None:
     assert len(tail(log, 10_000)) == 5000
     assert tail(log, 0) == []
     assert tail(log.with_name("nowhere.log"), 5) == []
-
-
-def test_a_follower_tells_whole_lines_that_are_added(log: Path) -> None:
-    log.write_text("old\n")
-    follower = Follower(log)
-    assert list(follower.new_lines()) == []
-
-    with log.open("a") as file:
-        file.write("new\nha")
-        file.flush()
-        assert list(follower.new_lines()) == ["new"]
-        file.write("lf\n")
-    assert list(follower.new_lines()) == ["half"]
-
-
-def test_a_follower_goes_on_with_the_log_of_the_next_start(log: Path) -> None:
-    log.write_text("a long line of the first start\n")
-    follower = Follower(log)
-
-    rotate(log)
-    assert list(follower.new_lines()) == []
-    log.write_text("second\n")
-
-    assert list(follower.new_lines()) == ["second"]
-
-
-def test_a_follower_waits_for_a_log_that_is_not_there_yet(log: Path) -> None:
-    follower = Follower(log)
-    log.write_text("first\n")
-
-    assert list(follower.new_lines()) == ["first"]

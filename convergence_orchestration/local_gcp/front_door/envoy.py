@@ -29,6 +29,8 @@ _SAME_START_SECONDS = 1.0  # clocks are adjusted, and the kernel's start times w
 _FLUSH_MILLISECONDS = 100
 _STOP_SECONDS = 5.0
 _MAX_LOG_BYTES = 5_000_000
+_LOG_FORMAT = '{"timestamp":"%Y-%m-%dT%T.%e%z","severity":"%l","name":"envoy.%n","msg":"%j"}'
+"""The guide's fields; Envoy writes its severities small."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class EnvoyProcess:
         with self._directory.envoy_log.open("rb") as log:
             log.seek(position)
             lines = log.read().decode("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else ""
+        return _message(lines[-1]) if lines else ""
 
     def log_size(self) -> int:
         """The position that `last_words` takes: now."""
@@ -135,7 +137,7 @@ class EnvoyProcess:
             *("--admin-address-path", str(self._directory.admin_address)),
             *("--file-flush-interval-msec", str(_FLUSH_MILLISECONDS)),
             *("--concurrency", "1"),
-            *("--log-level", "warning"),
+            *("--log-level", "warning", "--log-format", _LOG_FORMAT),
             "--disable-hot-restart",
         ]
 
@@ -213,6 +215,14 @@ def _end_last_line(directory: Directory) -> None:
         log.seek(-1, os.SEEK_END)
         if log.read(1) != b"\n":
             log.write(b"\n")
+
+
+def _message(line: str) -> str:
+    """What a line says; the line itself if it is none of Envoy's."""
+    try:
+        return str(json.loads(line)["msg"])
+    except (ValueError, KeyError, TypeError):
+        return line
 
 
 def _bound_log(directory: Directory) -> None:
