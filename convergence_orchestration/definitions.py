@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from convergence_orchestration.audit.resources import RunTrails, audit_resources, audited_executor
+from convergence_orchestration.doctor.jobs import doctor_jobs
 from convergence_orchestration.environment.assets import environment_assets
 from convergence_orchestration.environment.jobs import environment_jobs
 from convergence_orchestration.environment.resources import environment_resources
@@ -32,6 +33,9 @@ from convergence_orchestration.releases.resources import release_resources
 from convergence_orchestration.releases.steering.jobs import steering_jobs
 from convergence_orchestration.releases.traffic.jobs import traffic_jobs
 from convergence_orchestration.releases.traffic.sensors import release_sensors
+from convergence_orchestration.security.assets import security_assets
+from convergence_orchestration.security.jobs import security_jobs
+from convergence_orchestration.security.schedules import security_schedules
 from convergence_orchestration.settings import Settings, load_settings
 from convergence_orchestration.tenancy.assets import tenant_assets
 from convergence_orchestration.tenancy.by_hand.jobs import tenancy_forms
@@ -78,6 +82,7 @@ def build_definitions(
             *report_assets(),
             *health_assets(),
             *levels_assets(),
+            *security_assets(),
         ],
         asset_checks=warehouse_checks(),
         jobs=[
@@ -96,6 +101,8 @@ def build_definitions(
             *report_jobs(),
             *health_jobs(),
             *levels_jobs(),
+            *doctor_jobs(),
+            *security_jobs(),
         ],
         sensors=[*tenancy_sensors(), *release_sensors(), *report_sensors()],
         schedules=[
@@ -106,6 +113,7 @@ def build_definitions(
             *upkeep_schedules(),
             *health_schedules(),
             *levels_schedules(),
+            *security_schedules(),
         ],
         resources={**audit_resources(trails), **resources},
         executor=audited_executor(trails),  # for every job that names no other

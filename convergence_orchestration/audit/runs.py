@@ -14,10 +14,11 @@ REQUEST_TAG = "convergence/request_id"
 TENANT_TAG = "convergence/tenant_id"
 BY_HAND = "dagster-ui"
 
-BEFORE_THE_LOG = frozenset({"bootstrap", "prepare_environment", "deploy_service", "__ASSET_JOB"})
+BEFORE_THE_LOG = frozenset({"bootstrap", "prepare_environment", "deploy_service", "doctor", "__ASSET_JOB"})
 """Jobs that may run while there is no log yet, for they make what it stands on; their rows come when it is there.
 
-`deploy_service` is one because the guide deploys the API first, which is then asked to bootstrap."""
+`deploy_service` is one because the guide deploys the API first, which is then asked to bootstrap; `doctor` because it
+changes nothing and is wanted when nothing works."""
 
 _BY_THEMSELVES = ("dagster/schedule_name", "dagster/sensor_name")
 _IDS = {  # what of a config may be shown, by its form alone: a field may hold anything, a key for example

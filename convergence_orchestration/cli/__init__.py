@@ -14,11 +14,14 @@ from convergence_orchestration.cli import (
     audit,
     backups,
     demo,
+    doctor,
     environments,
     health,
+    iam_reviews,
     key_listing,
     lifecycle,
     log_lines,
+    metrics,
     release_deploy,
     release_hands,
     releases,
@@ -53,7 +56,15 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (lifecycle.up, lifecycle.down, lifecycle.status, log_lines.logs, demo.demo):
+for command in (
+    lifecycle.up,
+    lifecycle.down,
+    lifecycle.status,
+    log_lines.logs,
+    doctor.doctor,
+    metrics.metrics,
+    demo.demo,
+):
     app.command()(command)
 app.command()(health.health)
 app.command()(health.slo)
@@ -70,6 +81,7 @@ _ADMIN_COMMANDS: Mapping[str, Callable[..., None]] = {
 _offer(admins, _ADMIN_COMMANDS)
 app.add_typer(admins, name="admin-key")
 app.add_typer(environments.app, name="environment")
+app.add_typer(iam_reviews.app, name="iam-review")
 app.command("gcloud-env")(secret_manager.gcloud_env)
 tenant = typer.Typer(
     no_args_is_help=True, help="Make tenants, one or many, look at them, change them, let them leave."

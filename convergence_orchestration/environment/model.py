@@ -14,6 +14,8 @@ SEALER: Final = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
 READER: Final = "roles/secretmanager.secretAccessor"
 LOOKER: Final = "roles/secretmanager.viewer"
 """Shows versions without their payloads: when a key was made says how long the one before it counts."""
+WAREHOUSE: Final = "roles/bigquery.admin"
+"""Makes datasets and tables and runs jobs, in the whole project: a prerequisite of the guide, granted by hand."""
 
 
 class Action(StrEnum):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from convergence_orchestration.environment.cloud import Cloud, sealing_as
+from convergence_orchestration.environment.grants import grant_on_key, grant_on_secret
 from convergence_orchestration.environment.model import (
     LOOKER,
     READER,
@@ -73,9 +74,9 @@ def prepare_bindings(cloud: Cloud) -> list[Prepared]:
     declared, metadata = cloud.declared, cloud.secret_versions
     secret = metadata.name(declared.secret_id)
     wanted = [
-        (cloud.kms.policies, declared.crypto_key_name, SEALER, _grant_on_key(cloud)),
-        (metadata.policies, secret, READER, _grant_on_secret(cloud, declared.secret_id, READER)),
-        (metadata.policies, secret, LOOKER, _grant_on_secret(cloud, declared.secret_id, LOOKER)),
+        (cloud.kms.policies, declared.crypto_key_name, SEALER, grant_on_key(declared)),
+        (metadata.policies, secret, READER, _on_secret(cloud, declared.secret_id, READER)),
+        (metadata.policies, secret, LOOKER, _on_secret(cloud, declared.secret_id, LOOKER)),
     ]
     prepared = []
     for policies, resource, role, grant in wanted:
@@ -100,7 +101,7 @@ def bind_secret(cloud: Cloud, secret_id: str) -> None:
     """
     metadata = cloud.secret_versions
     for role in (READER, LOOKER):
-        grant = _grant_on_secret(cloud, secret_id, role)
+        grant = _on_secret(cloud, secret_id, role)
         metadata.policies.ensure_binding(metadata.name(secret_id), role, cloud.declared.member, grant)
 
 
@@ -191,16 +192,5 @@ def _has_version(cloud: Cloud) -> bool:
     return True
 
 
-def _grant_on_key(cloud: Cloud) -> str:
-    parts = cloud.declared.crypto_key_name.split("/")
-    return (
-        f"gcloud kms keys add-iam-policy-binding {parts[7]} --project={parts[1]} --location={parts[3]} "
-        f'--keyring={parts[5]} --member="{cloud.declared.member}" --role="{SEALER}"'
-    )
-
-
-def _grant_on_secret(cloud: Cloud, secret_id: str, role: str) -> str:
-    return (
-        f"gcloud secrets add-iam-policy-binding {secret_id} --project={cloud.settings.gcp_project_id} "
-        f'--member="{cloud.declared.member}" --role="{role}"'
-    )
+def _on_secret(cloud: Cloud, secret_id: str, role: str) -> str:
+    return grant_on_secret(cloud.declared, cloud.settings.gcp_project_id, secret_id, role)

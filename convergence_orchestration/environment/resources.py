@@ -29,6 +29,10 @@ _FIELDS = (
     "service_account",
     "kms_emulator_host",
     "secret_manager_emulator_host",
+    "bigquery_location",
+    "bigquery_emulator_host",
+    "run_region",
+    "run_emulator_host",
 )
 
 
