@@ -23,6 +23,8 @@ _TRACEPARENT = re.compile(
     r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"
 )
 _TRACES_PATH = "/v1/traces"
+_SEND_SECONDS = 2.0
+"""So long a run's worker waits at its end for a receiver that does not answer."""
 
 
 @dataclass
@@ -58,7 +60,9 @@ def start(settings: Settings, service: str) -> bool:
         "deployment.environment.name": settings.environment.value,
     }
     provider = TracerProvider(resource=Resource.create(facts), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
+    provider.add_span_processor(
+        BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, timeout=_SEND_SECONDS))
+    )
     _own = _Tracing(provider, provider.get_tracer("convergence_orchestration"))
     return True
 

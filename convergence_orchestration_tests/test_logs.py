@@ -30,6 +30,7 @@ class Lines:
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(logs, "_carried", {})
     hooks = (sys.excepthook, threading.excepthook, warnings.showwarning)
     root, ours = logging.getLogger(), logging.getLogger("convergence_orchestration")
     before = (root.handlers, root.level, ours.level)
@@ -39,7 +40,6 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     root.setLevel(before[1])
     ours.setLevel(before[2])
     structlog.reset_defaults()
-    logs.carry(run_id=None, tenant_id=None)
     logging.captureWarnings(capture=False)
     sys.excepthook, threading.excepthook, warnings.showwarning = hooks
 

@@ -9,6 +9,7 @@ import importlib
 import os
 import signal
 import time
+from functools import cache
 from pathlib import Path
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
@@ -25,7 +26,7 @@ from convergence_orchestration.launching.model import LaunchRequest
 from convergence_orchestration.launching.processes import own_identity
 from convergence_orchestration.launching.records import RunRecords
 from convergence_orchestration.launching.run_lines import TRACE_TAG, fields_of
-from convergence_orchestration.settings import load_settings
+from convergence_orchestration.settings import Settings, load_settings
 
 _IMPORTED_BY_MOST_RUNS = (
     "alembic.command",
@@ -93,18 +94,22 @@ def execute(records: RunRecords, run_id: str) -> int:
     return 1
 
 
-def log_as_ours() -> None:
-    """Set this process's log lines up, Dagster's included.
+@cache
+def log_as_ours() -> Settings:
+    """Set this process's log lines up, Dagster's included, once; the settings, which a worker has from its zygote.
 
     Raises:
         PermanentError: INVALID_SETTINGS.
     """
-    logs.configure(load_settings())
+    settings = load_settings()
+    logs.configure(settings)
     dagster_logs.take_over()
+    return settings
 
 
 def _execute_unless_canceled(instance: DagsterInstance, run_id: str) -> None:
     run = instance.get_run_by_id(run_id)
+    log_as_ours()
     if run is not None:
         logs.carry(**fields_of(run_id, run.job_name, run.tags))
     if run is not None and run.status == DagsterRunStatus.CANCELING:
@@ -114,15 +119,15 @@ def _execute_unless_canceled(instance: DagsterInstance, run_id: str) -> None:
 
 
 def _execute(instance: DagsterInstance, run: DagsterRun) -> None:
-    tracing.start(load_settings(), "convergence-run")
+    tracing.start(log_as_ours(), "convergence-run")
     _log.info("Run started")
     began = time.monotonic()
     with tracing.run_span(run.job_name, run.run_id, run.tags.get(TRACE_TAG, "")):
         _execute_run_command_body(run.run_id, instance, lambda _event: None, set_exit_code_on_failure=False)
-    tracing.stop()
     after = instance.get_run_by_id(run.run_id)
     status = after.status.value if after else "DELETED"
     _log.info("Run ended", status=status, duration_ms=round((time.monotonic() - began) * 1000, 1))
+    tracing.stop()
 
 
 def _load_environment(ref: InstanceRef, location_name: str) -> None:

@@ -4,8 +4,14 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
+import httpx
 import pytest
+from google.iam.v1.policy_pb2 import Policy
 
+from convergence_orchestration.api.dagster_client import DagsterClient
+from convergence_orchestration.errors import ConvergenceError
+from convergence_orchestration.gcp.clients import kms_client
 from convergence_orchestration.local_platform.directory import DataDirectory
 from convergence_orchestration.local_platform.log_files import further_logs
 from convergence_orchestration_tests.e2e.platform import Platform, free_base_port
@@ -36,6 +42,21 @@ def platform(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> It
         platform.down()
 
 
+def launched(platform: Platform, job: str, tags: dict[str, str]) -> str:
+    """Launch a job and wait for its end: its run's id, or its failure raised."""
+
+    async def launch() -> str:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            dagster = DagsterClient(http, platform.dagster_url)
+            run_id = await dagster.launch(job, {}, tags)
+            error = (await dagster.wait(run_id, PATIENCE)).error(dagster.run_url(run_id))
+            if error is not None:
+                raise error
+            return run_id
+
+    return anyio.run(launch)
+
+
 def lines_of(platform: Platform, *words: str) -> list[dict[str, object]]:
     shown = platform.convergence("logs", *words, "-n", "1000", "--json").stdout
     return [json.loads(line) for line in shown.splitlines()]
@@ -49,7 +70,7 @@ def test_the_doctor_finds_nothing_before_the_bootstrap(platform: Platform) -> No
 
 
 def test_a_call_and_its_run_are_found_by_one_request_id(platform: Platform) -> None:
-    answer = platform.admin("POST", "/bootstrap", {})
+    answer = platform.admin("POST", "/bootstrap", {}, Prefer="wait=150")
     assert answer.status_code == 200, answer.text
 
     lines = lines_of(platform, "--request", answer.headers["X-Request-ID"])
@@ -65,7 +86,7 @@ def test_one_trace_goes_from_the_call_through_the_run_to_google(
     platform: Platform, receiver: Receiver
 ) -> None:
     caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    answer = platform.admin("POST", "/bootstrap", {}, traceparent=caller)
+    answer = platform.admin("POST", "/bootstrap", {}, traceparent=caller, Prefer="wait=150")
     assert answer.status_code == 200, answer.text
 
     def spans() -> dict[str, Span]:
@@ -112,6 +133,33 @@ def test_a_review_is_shown_made_and_signed(platform: Platform) -> None:
     unsigned = platform.convergence("iam-review", "sign", "--name", "Ana", check=False)
     assert unsigned.returncode == 1
     assert "Review first" in unsigned.stderr
+
+    run_id = launched(platform, "review_iam", {"dagster/partition": "development"})
+    platform.convergence("iam-review", "sign", "--name", "Ana", "--note", "Seen.")
+    rows = platform.admin("GET", "/audit?limit=50").json()["rows"]
+    (row,) = [row for row in rows if row["action"] == "security.iam_review_signed"]
+    details = json.loads(row["details"])
+    assert (details["name"], details["review_run_id"]) == ("Ana", run_id)
+
+
+def test_the_doctor_is_a_job_too_whose_run_fails_with_the_first_cure(platform: Platform) -> None:
+    launched(platform, "doctor", {})
+
+    client = kms_client(platform.settings)
+    key = platform.settings.crypto_key_name
+    before = client.get_iam_policy(request={"resource": key})
+    client.set_iam_policy(request={"resource": key, "policy": Policy(version=1)})
+    try:
+        with pytest.raises(ConvergenceError, match="gcloud kms keys add-iam-policy-binding"):
+            launched(platform, "doctor", {})
+        ended = platform.convergence("doctor", check=False)
+    finally:
+        before.ClearField("etag")
+        client.set_iam_policy(request={"resource": key, "policy": before})
+
+    assert ended.returncode == 1
+    assert "-> gcloud kms keys add-iam-policy-binding api-key-encryption" in ended.stdout
+    assert ended.stdout.count("->") == 1
 
 
 def test_the_doctor_still_answers_when_everything_is_stopped(platform: Platform) -> None:
