@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 from pydantic import SecretStr
 
 from convergence_orchestration import logs
 from convergence_orchestration.settings import load_settings
+from convergence_orchestration_tests.log_setup import logs_set_back
 
 
 class Lines:
@@ -31,17 +31,9 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(logs, "_carried", {})
-    hooks = (sys.excepthook, threading.excepthook, warnings.showwarning)
-    root, ours = logging.getLogger(), logging.getLogger("convergence_orchestration")
-    before = (root.handlers, root.level, ours.level)
-    logs.configure(load_settings(_env_file=None))
-    yield Lines(stream)
-    root.handlers = before[0]
-    root.setLevel(before[1])
-    ours.setLevel(before[2])
-    structlog.reset_defaults()
-    logging.captureWarnings(capture=False)
-    sys.excepthook, threading.excepthook, warnings.showwarning = hooks
+    with logs_set_back():
+        logs.configure(load_settings(_env_file=None))
+        yield Lines(stream)
 
 
 def test_a_line_starts_with_the_guides_fields(lines: Lines) -> None:

@@ -78,7 +78,7 @@ def test_a_second_start_finds_it_deployed(
 
     deploying.main([str(directory.path), "local-1"])
 
-    assert "is deployed" in capsys.readouterr().out
+    assert "is deployed" in "".join(capsys.readouterr())
 
 
 def test_a_dagster_that_cannot_be_asked_is_said_so(
@@ -88,4 +88,4 @@ def test_a_dagster_that_cannot_be_asked_is_said_so(
 
     with pytest.raises(SystemExit, match="1"):
         deploying.main([str(directory.path), "local-1"])
-    assert "look after Dagster" in capsys.readouterr().out
+    assert "look after Dagster" in "".join(capsys.readouterr())
