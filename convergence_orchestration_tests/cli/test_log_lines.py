@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.cloud.run_v2 import Revision
@@ -10,6 +11,7 @@ from google.cloud.run_v2 import Revision
 from convergence_orchestration.local_gcp.store import Store
 from convergence_orchestration.local_platform.directory import DataDirectory
 from convergence_orchestration_tests.cli.conftest import CommandLine
+from convergence_orchestration_tests.emulators import Emulator
 from convergence_orchestration_tests.local_platform.builders import a_directory
 
 API_REVISION = "convergence-api-dev-one-abc"
@@ -116,3 +118,21 @@ def test_logs_are_followed_until_ctrl_c(directory: DataDirectory) -> None:
         assert "new" in following.stdout.readline()
         following.send_signal(signal.SIGINT)
     assert following.returncode == 130
+
+
+def test_google_cloud_is_asked_where_the_settings_say(
+    convergence: CommandLine, local_gcp: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGGING_EMULATOR_HOST", local_gcp.grpc_address)
+
+    assert convergence("logs", "--google-cloud", "--tenant", "nobody").stderr == "No line fits.\n"
+
+
+def test_values_are_printed_as_they_were_logged(convergence: CommandLine, directory: DataDirectory) -> None:
+    fields: dict[str, Any] = {"a": {"b": [1, 2.5, {"c": None}]}, "empty": "", "yes": True}
+    directory.log_of("api").write_text(a_line(1, "all", **fields))
+
+    assert convergence("logs").stdout == text(
+        1, "api", 'all  a={"b": [1, 2.5, {"c": null}]}  empty=""  yes=true'
+    )
+    assert json.loads(convergence("logs", "--json").stdout).items() >= fields.items()

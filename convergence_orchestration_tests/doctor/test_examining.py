@@ -8,10 +8,12 @@ from google.iam.v1.policy_pb2 import Policy
 
 from convergence_orchestration.doctor.calls import Made, judged
 from convergence_orchestration.doctor.examining import before_the_first_start, examine, without_settings
+from convergence_orchestration.doctor.jobs import doctor
 from convergence_orchestration.doctor.model import Area, Finding, Patient, State, has_problem
 from convergence_orchestration.doctor.permissions import needed_by, refused
 from convergence_orchestration.environment.cloud import opened
 from convergence_orchestration.environment.preparing import prepare
+from convergence_orchestration.environment.resources import environment_resources
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
 from convergence_orchestration.gcp.clients import kms_client, projects_client
 from convergence_orchestration.settings import Settings
@@ -169,3 +171,26 @@ def test_who_may_not_act_as_the_account_leaves_its_permissions_unknown(prepared:
 
     assert finding.state is State.UNKNOWN
     assert "act as x" in finding.cause
+
+
+def test_the_job_shows_all_findings_and_fails_by_the_first_problem(
+    prepared: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in prepared.model_fields_set:
+        monkeypatch.setenv(name.upper(), str(getattr(prepared, name)))
+    resources = environment_resources(prepared)
+
+    well = doctor.execute_in_process(resources=resources)
+    monkeypatch.setenv("KMS_EMULATOR_HOST", "127.0.0.1:9")
+    ill = doctor.execute_in_process(resources=resources, raise_on_error=False)
+
+    assert well.success
+    assert not ill.success
+    failed = ill.failure_data_for_node("examine_platform")
+    assert failed is not None
+    assert failed.user_failure_data is not None
+    assert failed.user_failure_data.description is not None
+    assert failed.user_failure_data.description.startswith(
+        "Mend Cloud KMS at 127.0.0.1:9: nothing listens there."
+    )
+    assert "findings" in failed.user_failure_data.metadata

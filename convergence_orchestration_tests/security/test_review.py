@@ -136,3 +136,30 @@ def test_the_asset_shows_the_review_and_its_signature_is_an_audit_row(prepared: 
     assert entry.details["name"] == "Ana"
     assert entry.details["review_run_id"] == made.run_id
     assert signed.success
+
+
+def test_a_signature_names_an_environment_and_somebody(prepared: Settings) -> None:
+    trail = Recording()
+    resources = {**environment_resources(prepared), "audit": trail.resource()}
+    for config in ({"name": " "}, {"name": "Ana", "environment": "moon"}):
+        ended = sign_iam_review.execute_in_process(
+            {"ops": {"sign_review": {"config": config}}}, resources=resources, raise_on_error=False
+        )
+        assert not ended.success
+    assert trail.entries == []
+
+
+def test_what_a_service_refuses_to_show_is_unknown_and_the_rest_is_reviewed(
+    prepared: Settings, local_gcp: Emulator
+) -> None:
+    local_gcp.faults_file.write_text(
+        "- method: google.cloud.resourcemanager.v3.Projects/GetIamPolicy\n  code: PERMISSION_DENIED\n"
+    )
+    try:
+        result = reviewed(prepared)
+    finally:
+        local_gcp.faults_file.unlink()
+
+    unknown = {line.subject: line.note for line in result.lines if line.verdict is Verdict.UNKNOWN}
+    assert "Permission denied" in unknown[f"projects/{prepared.gcp_project_id}"]
+    assert result.count(Verdict.MISSING) == 0
