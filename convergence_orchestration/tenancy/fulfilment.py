@@ -195,6 +195,20 @@ class Fulfilment:
         ]
         if events:
             self._requests.append(*events)
+        for event in events:
+            _tell(event)
+
+
+def _tell(event: RequestEvent) -> None:
+    """One line for each request: in a run of many, each is found by its own id and by its tenant's."""
+    _log.info(
+        "Request recorded",
+        tenant_request_id=event.request_id,
+        tenant_id=event.tenant_id,
+        kind=str(event.kind),
+        state=str(event.state),
+        error_code=str(event.error_code) if event.error_code else None,
+    )
 
 
 def _check_all_are_known(request_ids: Sequence[RequestId], known: Sequence[TenantRequest]) -> None:

@@ -82,6 +82,17 @@ def test_a_call_and_its_run_are_found_by_one_request_id(platform: Platform) -> N
     assert "Run ended" in platform.convergence("logs", "runs", "--run", str(run_id), "--since", "10m").stdout
 
 
+def test_a_tenants_request_is_found_by_its_own_id_and_by_its_tenant(platform: Platform) -> None:
+    answer = platform.admin("POST", "/tenants", {"tenant_id": "acmecorp"}, Prefer="wait=150")
+    assert answer.status_code == 200, answer.text
+
+    of_request = lines_of(platform, "--request", answer.json()["request_id"])
+    of_tenant = lines_of(platform, "runs", "--tenant", "acmecorp")
+
+    assert [line["state"] for line in of_request if line["msg"] == "Request recorded"] == ["RUNNING", "DONE"]
+    assert {"Request recorded", "Run ended"} <= {line["msg"] for line in of_tenant}
+
+
 def test_one_trace_goes_from_the_call_through_the_run_to_google(
     platform: Platform, receiver: Receiver
 ) -> None:
