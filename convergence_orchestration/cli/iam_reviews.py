@@ -54,7 +54,8 @@ def sign(
     note: Annotated[str, typer.Option(help="What was decided about each difference.")] = "",
     environment: Environment = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
+    google_cloud: GoogleCloud = False,
 ) -> None:
     """Sign the last review that Dagster made; it is a row of the audit log."""
     config = {"name": name, "note": note, "environment": environment}
-    launch(data_dir, "sign_iam_review", "sign_review", config)
+    launch(data_dir, "sign_iam_review", "sign_review", config, google_cloud=google_cloud)
