@@ -16,6 +16,9 @@ from convergence_orchestration.environment.jobs import environment_jobs
 from convergence_orchestration.environment.resources import environment_resources
 from convergence_orchestration.environment.schedules import environment_schedules
 from convergence_orchestration.gcp.resources import settings_resources
+from convergence_orchestration.health.alerting.jobs import alert_jobs
+from convergence_orchestration.health.alerting.resources import alert_resources
+from convergence_orchestration.health.alerting.sensors import alert_sensors
 from convergence_orchestration.health.assets import health_assets
 from convergence_orchestration.health.jobs import health_jobs
 from convergence_orchestration.health.levels.assets import levels_assets, levels_jobs, levels_schedules
@@ -67,6 +70,7 @@ def build_definitions(
         **tenancy_resources(settings),
         **release_resources(settings),
         **health_resources(settings),
+        **alert_resources(settings),
         **key_resources(settings),  # the domains do not know each other
         **(overrides or {}),
     }
@@ -103,8 +107,9 @@ def build_definitions(
             *levels_jobs(),
             *doctor_jobs(),
             *security_jobs(),
+            *alert_jobs(),
         ],
-        sensors=[*tenancy_sensors(), *release_sensors(), *report_sensors()],
+        sensors=[*tenancy_sensors(), *release_sensors(), *report_sensors(), *alert_sensors()],
         schedules=[
             *environment_schedules(),
             *backup_schedules(),

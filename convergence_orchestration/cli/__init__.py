@@ -11,6 +11,7 @@ import typer
 
 from convergence_orchestration.cli import (
     admin_keys,
+    alerts,
     audit,
     backups,
     demo,
@@ -113,6 +114,7 @@ _KEY_COMMANDS: Mapping[str, Callable[..., None]] = {
 }
 _offer(key, _KEY_COMMANDS)
 app.add_typer(key, name="key")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(audit.app, name="audit")
 app.add_typer(backups.app, name="backup")
 app.command()(backups.restore)

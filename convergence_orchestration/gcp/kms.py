@@ -38,11 +38,13 @@ class KeyFacts:
 
     Attributes:
         rotation: how often it gets a new primary version; None if never.
+        next_rotation: when it gets the next one, UTC; None if never.
     """
 
     purpose: str
     primary_state: str
     rotation: timedelta | None
+    next_rotation: datetime | None = None
 
 
 class Kms:
@@ -118,7 +120,13 @@ class Kms:
             except NotFound:
                 return None
         rotation = found.rotation_period if "rotation_period" in found else None
-        return KeyFacts(found.purpose.name, found.primary.state.name, rotation)
+        following = found.next_rotation_time if "next_rotation_time" in found else None
+        return KeyFacts(
+            found.purpose.name,
+            found.primary.state.name,
+            rotation,
+            following.astimezone(UTC) if following is not None else None,
+        )
 
     def set_rotation(self, rotation: timedelta, now: datetime) -> None:
         """Give the key a new primary version every `rotation` from now on, the first one `rotation` after `now`."""

@@ -33,7 +33,7 @@ class Health(dg.ConfigurableResource["Health"]):
 
         names = sorted(Environment, key=lambda one: one.value != self.own)
         wanted = [
-            Looked(_settings(environments, releases, name), releases.specification(name).service)
+            Looked(settings_of(environments, releases, name), releases.specification(name).service)
             for name in names
         ]
         with opened_places(wanted, self.own) as places:
@@ -45,8 +45,8 @@ def health_resources(settings: Settings) -> dict[str, Any]:
     return {"health": Health(own=settings.environment.value, query_quota=settings.query_quota)}
 
 
-def _settings(environments: Environments, releases: Releases, environment: Environment) -> Settings:
-    """Those of releases, with the services of keys where the environments have them."""
+def settings_of(environments: Environments, releases: Releases, environment: Environment) -> Settings:
+    """The settings of one environment: those of releases, with the services of keys where the environments have them."""
     keys = environments.settings(environment)
     return releases.settings(environment).model_copy(
         update={

@@ -1,0 +1,1 @@
+"""Where observations come from: what probes found, levels of service, keys, requests, releases, runs."""
