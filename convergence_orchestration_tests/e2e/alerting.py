@@ -27,7 +27,9 @@ from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.clients import bigquery_client, secret_manager_client
 from convergence_orchestration.gcp.secrets import Secrets
 from convergence_orchestration.health.alerting.channels import channels_secret_id
+from convergence_orchestration.health.alerting.history import fold
 from convergence_orchestration.health.alerting.jobs import EVALUATE_JOB
+from convergence_orchestration.health.alerting.model import AlertEvent, AlertKind, Phase
 from convergence_orchestration.health.alerting.resources import Alerts
 from convergence_orchestration.health.alerting.rules import RULES_FILE
 from convergence_orchestration.health.alerting.store import AlertEvents
@@ -116,28 +118,31 @@ class Evaluator:
             rule.update(self.changed.get(rule["name"], {}))
         return yaml.safe_dump(declared)
 
-    def told(self) -> dict[str, list[str]]:
-        """What the team heard of each rule, in order: opened, got worse, still open, resolved."""
-        heard: dict[str, list[str]] = {}
-        for title in self.webhook.titles:
-            rule, _, state = title.partition("] ")[2].partition(":")[0].partition(" ")
-            heard.setdefault(rule, []).append(state)
-        return heard
+    def told(self) -> dict[str, list[AlertKind]]:
+        """What the team was told of each rule, in order."""
+        events = self.events()
+        arrived = {
+            event.about for event in events if event.channel == "team" and event.kind is AlertKind.NOTIFIED
+        }
+        told: dict[str, list[AlertKind]] = {}
+        for event in events:
+            if event.event_id in arrived:
+                told.setdefault(event.about_subject.rule, []).append(event.kind)
+        return told
 
     def open_rules(self) -> set[str]:
-        """The rules of which something was told and not that it is over."""
-        return {
-            rule for rule, states in self.told().items() if states.count("opened") > states.count("resolved")
-        }
+        """The rules of which an alert is open and was told."""
+        alerts = fold(self.events(), datetime.now(UTC)).alerts.values()
+        is_open = {alert.about_subject.rule for alert in alerts if alert.phase is not Phase.PENDING}
+        return is_open & self.told().keys()
 
-    def recorded(self) -> list[str]:
-        """The rules of everything that was ever recorded, by what happened: `OPENED service_down`."""
+    def events(self) -> list[AlertEvent]:
+        """Everything that was ever recorded."""
         client = bigquery_client(self.settings)
         try:
-            events = AlertEvents(BigQuery(client)).remembered(datetime.now(UTC))
+            return AlertEvents(BigQuery(client)).remembered(datetime.now(UTC))
         finally:
             client.close()  # type: ignore[no-untyped-call]
-        return [f"{event.kind} {event.about_subject.rule}" for event in events]
 
     def fault(self, *rules: Mapping[str, object]) -> None:
         """From now on the emulators fail in these ways; without any, in none."""

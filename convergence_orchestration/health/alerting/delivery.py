@@ -6,9 +6,10 @@ own log lines are switched off, and of its exceptions only the class is kept.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Final
@@ -33,13 +34,15 @@ _LEVELS: Final = {
 }
 _log = logger(__name__)
 
+type _Due = tuple[Mail, tuple[AlertEvent, ...]]
+
 
 @dataclass(frozen=True)
 class Sent:
     """What became of one message; `why` is empty if it arrived."""
 
     channel: str
-    event: AlertEvent
+    events: tuple[AlertEvent, ...]
     why: str = ""
 
 
@@ -64,36 +67,36 @@ class Deliveries:
         sent: list[Sent] = []
         until = time.monotonic() + ROUNDS_SECONDS
         for turn in _turns(mails):
-            due = [(mail, event) for mail, event in turn if mail.channel.name not in self._over]
+            due = [(mail, events) for mail, events in turn if mail.channel.name not in self._over]
             if not due or time.monotonic() >= until:
                 break
             sent.extend(self._round(due))
         return sent
 
-    def _round(self, due: Sequence[tuple[Mail, AlertEvent]]) -> list[Sent]:
+    def _round(self, due: "Sequence[_Due]") -> list[Sent]:
         whys = send_all(
-            [(mail.channel, event, notification(event, self.book)) for mail, event in due], self.seconds
+            [(mail.channel, events, notification(events, self.book)) for mail, events in due], self.seconds
         )
         sent, rows = [], []
-        for (mail, event), why in zip(due, whys, strict=True):
-            name = mail.channel.name
+        for (mail, events), why in zip(due, whys, strict=True):
+            name, now = mail.channel.name, self.clock()
             failures = mail.failures + 1 if why else 0
-            sent.append(Sent(name, event, why))
-            rows.append(delivery_event(event, name, self.clock(), failures, why))
+            sent.append(Sent(name, events, why))
+            rows += [delivery_event(event, name, now, failures, why) for event in events]
             if why:
                 self._over.add(name)
         self.record(rows)
         return sent
 
 
-def _turns(mails: Sequence[Mail]) -> Iterator[list[tuple[Mail, AlertEvent]]]:
-    """The first event of each channel, then the second, and so on."""
-    for turn in range(max((len(mail.events) for mail in mails), default=0)):
-        yield [(mail, mail.events[turn]) for mail in mails if turn < len(mail.events)]
+def _turns(mails: Sequence[Mail]) -> "Iterator[list[_Due]]":
+    """The first message of each channel, then the second, and so on."""
+    for turn in zip_longest(*([(mail, events) for events in mail.messages] for mail in mails)):
+        yield [due for due in turn if due is not None]
 
 
 def send_all(
-    messages: Sequence[tuple[Channel, AlertEvent | None, Notification]], seconds: float = SEND_SECONDS
+    messages: Sequence[tuple[Channel, Sequence[AlertEvent], Notification]], seconds: float = SEND_SECONDS
 ) -> list[str]:
     """Send all messages at the same time: of each why it did not arrive, empty if it did."""
     answers: list[SimpleQueue[str]] = [SimpleQueue() for _ in messages]
@@ -111,11 +114,11 @@ def _answer(answer: "SimpleQueue[str]", left: float, seconds: float) -> str:
         return f"It did not take the message within {seconds:g} s."
 
 
-def _send(channel: Channel, event: AlertEvent | None, said: Notification) -> str:
-    """Send one message; why it did not arrive, empty if it did. It raises nothing."""
+def _send(channel: Channel, events: Sequence[AlertEvent], said: Notification) -> str:
+    """Send one message; why it did not arrive, empty if it did. It raises nothing. The log has a line for each event."""
     if channel.url is None:
-        fields = log_fields(event) if event is not None else {"detail": said.body}
-        _log.log(_LEVELS[said.severity], said.title, **fields)
+        for fields in map(log_fields, events) if events else [{"detail": said.body}]:
+            _log.log(_LEVELS[said.severity], said.title, **fields)
         return ""
     try:
         return _by_apprise(channel.url.get_secret_value(), said)
@@ -149,11 +152,3 @@ def _kind(said: Notification) -> "str":
         Severity.WARNING: apprise.NotifyType.WARNING,
         Severity.CRITICAL: apprise.NotifyType.FAILURE,
     }[said.severity]
-
-
-def reached(sent: Iterable[Sent]) -> dict[str, int]:
-    """How many messages each channel took."""
-    counts: dict[str, int] = {}
-    for one in sent:
-        counts[one.channel] = counts.get(one.channel, 0) + (not one.why)
-    return counts

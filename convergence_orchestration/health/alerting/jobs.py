@@ -72,7 +72,7 @@ def evaluate_rules(
         done = watch_once(watch)
     facts: dict[str, Any] = {
         "open": sum(alert.phase is not Phase.PENDING for alert in done.standing.alerts.values()),
-        "told": dg.MetadataValue.json([[one.channel, one.event.event_id, one.why] for one in done.sent]),
+        "told": dg.MetadataValue.json([[one.channel, len(one.events), one.why] for one in done.sent]),
     }
     if done.news:
         facts["news"] = dg.MetadataValue.table([_record(event) for event in done.news])

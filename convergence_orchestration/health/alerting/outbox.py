@@ -7,6 +7,7 @@ and that a channel was told is written down behind it: a crash in between tells 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from convergence_orchestration.health.alerting.channels import Channel
 from convergence_orchestration.health.alerting.history import in_order
@@ -42,6 +43,15 @@ class Mail:
     events: tuple[AlertEvent, ...]
     failures: int
 
+    @property
+    def messages(self) -> tuple[tuple[AlertEvent, ...], ...]:
+        """The events as they are told: what one evaluation found of one rule, again and again, is one message."""
+        return tuple(tuple(group) for _, group in groupby(self.events, key=_news))
+
+
+def _news(event: AlertEvent) -> tuple[str, str, str, datetime]:
+    return event.about_subject.rule, event.about_subject.environment, event.kind, event.recorded_at
+
 
 def outbox(events: Iterable[AlertEvent], channels: Iterable[Channel], now: datetime) -> list[Mail]:
     """What each channel is to be told now; a channel that failed a moment ago is left alone until its pause is over."""
@@ -72,7 +82,10 @@ def _mail_for(
         and channel.hears(event)
         and (event.event_id in failed or now - event.recorded_at <= NEWCOMERS_HEAR)
     ]
-    due.sort(key=lambda event: failed.count(event.event_id) >= OBSTINATE)  # stable: otherwise in their order
+    # what is of one evaluation is in the order of its rules, so that it can be told together
+    due.sort(
+        key=lambda event: (failed.count(event.event_id) >= OBSTINATE, event.recorded_at, *_news(event)[:3])
+    )
     return Mail(channel, tuple(due), failures) if due else None
 
 

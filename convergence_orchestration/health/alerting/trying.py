@@ -31,5 +31,5 @@ def try_channels(channels: Sequence[Channel], name: str, environment: str, now: 
         Severity.INFO,
         is_over=False,
     )
-    whys = send_all([(channel, None, said) for channel in wanted])
+    whys = send_all([(channel, (), said) for channel in wanted])
     return {channel.name: why for channel, why in zip(wanted, whys, strict=True)}

@@ -119,6 +119,6 @@ def tell_sight(channels: KnownChannels, environment: str, since: datetime) -> bo
 def _tell(channels: Sequence[Channel], said: Notification) -> bool:
     """With the log alone, that is enough."""
     hearing = [channel for channel in channels if said.severity in channel.severities]
-    whys = send_all([(channel, None, said) for channel in hearing])
+    whys = send_all([(channel, (), said) for channel in hearing])
     took = {channel.name for channel, why in zip(hearing, whys, strict=True) if not why}
     return bool(took - {LOG_NAME}) or len(hearing) == 1

@@ -3,11 +3,12 @@
 What belongs here: wording alone. Nothing of it is a secret.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from convergence_orchestration.health.alerting.model import AlertEvent, AlertKind, Severity
-from convergence_orchestration.health.alerting.rules import RuleBook
+from convergence_orchestration.health.alerting.rules import Rule, RuleBook
 
 _STATE = {
     AlertKind.OPENED: "opened",
@@ -27,24 +28,34 @@ class Notification:
     is_over: bool
 
 
-def notification(event: AlertEvent, book: RuleBook) -> Notification:
-    """The event in words: what is wrong, since when, what the system did already, and which page helps."""
-    subject = event.about_subject
+def notification(events: Sequence[AlertEvent], book: RuleBook) -> Notification:
+    """Events of one rule, environment and kind in words: what is wrong, since when, what was done already, which page helps."""
+    first = events[0]
+    subject = first.about_subject
     rule = book.rule(subject.rule)
-    state = _STATE.get(event.kind, event.kind.lower())
-    title = f"[{event.severity}] {subject.rule} {state}: {subject.subject} ({subject.environment})"
-    lines = [event.message]
+    state = _STATE.get(first.kind, first.kind.lower())
+    about = subject.subject if len(events) == 1 else f"{len(events)} subjects"
+    lines = [line for event in events for line in _of_event(event, rule, is_alone=len(events) == 1)]
+    if rule is not None and first.kind is not AlertKind.RESOLVED:
+        lines.append(f"What the system did: {rule.done}")
+    if first.runbook:
+        lines.append(f"What to do: {first.runbook}")
+    lines.append(f"Told at {_moment(first.recorded_at)}; the same event twice is the same news.")
+    return Notification(
+        f"[{first.severity}] {subject.rule} {state}: {about} ({subject.environment})",
+        "\n".join(lines),
+        first.severity,
+        is_over=first.kind is AlertKind.RESOLVED,
+    )
+
+
+def _of_event(event: AlertEvent, rule: Rule | None, *, is_alone: bool) -> Iterator[str]:
+    yield event.message if is_alone else f"{event.about_subject.subject}: {event.message}"
     if event.observed is not None and event.threshold is not None:
         sign = rule.comparison if rule is not None else "against"
-        lines.append(f"Measured: {event.observed:g} (the rule fires at {sign} {event.threshold:g}).")
-    if event.opened_at is not None:
-        lines.append(f"Since {_moment(event.opened_at)}, told at {_moment(event.recorded_at)}.")
-    if rule is not None and event.kind is not AlertKind.RESOLVED:
-        lines.append(f"What the system did: {rule.done}")
-    if event.runbook:
-        lines.append(f"What to do: {event.runbook}")
-    lines.append(f"Alert {event.alert_id}, event {event.event_id}: the same event twice is the same news.")
-    return Notification(title, "\n".join(lines), event.severity, is_over=event.kind is AlertKind.RESOLVED)
+        yield f"Measured: {event.observed:g} (the rule fires at {sign} {event.threshold:g})."
+    since = f"Since {_moment(event.opened_at)}; a" if event.opened_at is not None else "A"
+    yield f"{since}lert {event.alert_id}, event {event.event_id}."
 
 
 def log_fields(event: AlertEvent) -> dict[str, object]:

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from convergence_orchestration import logs
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
 from convergence_orchestration.health.alerting.channels import LOG_CHANNEL, Channel
-from convergence_orchestration.health.alerting.delivery import Deliveries, reached, send_all
-from convergence_orchestration.health.alerting.model import AlertEvent, AlertKind, Severity
+from convergence_orchestration.health.alerting.delivery import Deliveries, send_all
+from convergence_orchestration.health.alerting.model import AlertEvent, AlertKind, Severity, Subject
 from convergence_orchestration.health.alerting.outbox import Mail, delivery_event
 from convergence_orchestration.health.alerting.trying import try_channels
 from convergence_orchestration.health.alerting.words import Notification, notification
@@ -57,7 +57,7 @@ def test_a_channel_is_told_in_order_and_that_is_written_down(webhook: Receiver) 
     ]
     assert [one["type"] for one in webhook.told] == ["failure", "success"]
     assert recorded == [delivery_event(one, "team", NOW) for one in (OPENED, RESOLVED)]
-    assert reached(sent) == {"team": 2}
+    assert [(one.channel, one.why) for one in sent] == [("team", "")] * 2
 
 
 def test_a_message_says_what_is_wrong_since_when_what_was_done_and_where_the_cure_is(
@@ -74,6 +74,22 @@ def test_a_message_says_what_is_wrong_since_when_what_was_done_and_where_the_cur
         OPENED.event_id,
     ):
         assert part in body
+
+
+def test_what_one_evaluation_finds_of_one_rule_is_one_message_and_a_row_for_each(webhook: Receiver) -> None:
+    subjects = [Subject("too_many", "production", name) for name in ("a", "b", "c")]
+    found = tuple(event(about_subject=subject, message=f"{subject.subject} is.") for subject in subjects)
+    recorded: list[AlertEvent] = []
+    deliveries(recorded).deliver([Mail(channel(webhook.url), (*found, RESOLVED), 0)])
+
+    assert webhook.titles == [
+        "[CRITICAL] too_many opened: 3 subjects (production)",
+        "[CRITICAL] too_many resolved: thing (production)",
+    ]
+    body = webhook.told[0]["message"]
+    assert all(f"{name}: {name} is." in body for name in "abc")
+    assert body.count("What to do: docs/runbooks/too_many.md") == 1
+    assert [one.about for one in recorded] == [one.event_id for one in (*found, RESOLVED)]
 
 
 def test_behind_a_failure_the_rest_waits_and_other_channels_are_told(webhook: Receiver) -> None:
@@ -97,7 +113,7 @@ def test_behind_a_failure_the_rest_waits_and_other_channels_are_told(webhook: Re
 def test_a_channel_that_does_not_answer_takes_no_longer_than_the_deadline(webhook: Receiver) -> None:
     webhook.seconds = 3
     began = time.monotonic()
-    whys = send_all([(channel(webhook.url), None, SAID), (LOG_CHANNEL, None, SAID)], seconds=0.5)
+    whys = send_all([(channel(webhook.url), (), SAID), (LOG_CHANNEL, (), SAID)], seconds=0.5)
     assert time.monotonic() - began < 2
     assert whys == ["It did not take the message within 0.5 s.", ""]
 
@@ -119,7 +135,7 @@ def test_whom_was_told_and_could_not_be_written_down_is_told_again(webhook: Rece
 def test_a_url_that_apprise_does_not_know_is_said_to_be_one_and_not_shown(url: str) -> None:
     log = io.StringIO()
     with redirect_stderr(log):
-        (why,) = send_all([(channel(url), None, SAID)])
+        (why,) = send_all([(channel(url), (), SAID)])
     assert why == "apprise does not know this kind of URL, or it lacks a part."
     assert "secret-of-the-webhook" not in log.getvalue()
 
@@ -128,7 +144,7 @@ def test_no_log_line_holds_a_channels_url(webhook: Receiver, caplog: pytest.LogC
     caplog.set_level(logging.INFO)
     webhook.is_down = True
     nobody = f"json://127.0.0.1:{free_port()}/?token=secret-of-the-webhook"
-    whys = send_all([(channel(webhook.url), None, SAID), (channel(nobody), None, SAID)])
+    whys = send_all([(channel(webhook.url), (), SAID), (channel(nobody), (), SAID)])
     assert all(whys)
     assert "secret-of-the-webhook" not in caplog.text + "".join(whys)
 
@@ -139,7 +155,7 @@ def test_the_log_gets_a_json_line_with_the_severity(monkeypatch: pytest.MonkeyPa
     handlers = logging.getLogger().handlers
     logs.configure(load_settings(_env_file=None))
     try:
-        send_all([(LOG_CHANNEL, OPENED, notification(OPENED, book()))])
+        send_all([(LOG_CHANNEL, [OPENED], notification([OPENED], book()))])
     finally:
         logging.getLogger().handlers = handlers
     line = json.loads(log.getvalue())

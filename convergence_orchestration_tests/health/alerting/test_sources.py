@@ -77,13 +77,14 @@ def test_what_probes_measure_is_observed_and_what_they_could_not_measure_is_unkn
 
 
 def test_a_target_that_is_looked_at_no_more_is_gone_but_only_if_others_are_looked_at() -> None:
-    gone, there = result(UNKNOWN, NOW - FRESH - MINUTE, target="gone"), result(target="there")
+    gone, there = result(UNKNOWN, NOW - MINUTE, target="gone"), result(target="there")
     seen = of_checks([gone, there], "development", NOW, LONG_AGO)
     assert values(seen, Metric.PROBE_FAILURES) == {"api_live there": 0}
     assert Metric.PROBE_FAILURES in seen.whole
 
+    later = NOW + FRESH
     for found in ([gone], []):
-        nothing = of_checks(found, "development", NOW, LONG_AGO)
+        nothing = of_checks(found, "development", later, LONG_AGO)
         assert [(each.metric, each.subject, each.value) for each in nothing.observations] == [
             (Metric.SOURCE_FAILURES, NAME, 1.0)
         ]

@@ -20,6 +20,9 @@ KEPT = timedelta(minutes=15)
 FRESH = timedelta(minutes=4)
 """Probes look every minute; a result that is older says nothing about now."""
 
+ROUND = timedelta(seconds=45)
+"""What one round of probes finds lies no further apart: a target that was not found again in the last one is gone."""
+
 _MEASURED: Mapping[tuple[ProbeName, Measure], Metric] = MappingProxyType(
     {
         (ProbeName.TLS, Measure.DAYS_LEFT): Metric.CERTIFICATE_DAYS_LEFT,
@@ -50,7 +53,10 @@ def of_checks(found: Iterable[ProbeResult], environment: str, now: datetime, sin
     if newest is None or now - newest > FRESH:
         return _nobody_looked(newest, environment) if now - since > FRESH else Seen()
     observations = [
-        one for results in by_target.values() if now - results[0].at <= FRESH for one in _of_target(results)
+        one
+        for results in by_target.values()
+        if newest - results[0].at <= ROUND
+        for one in _of_target(results)
     ]
     return Seen(tuple(observations), _WHOLE)
 
