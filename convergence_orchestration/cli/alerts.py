@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, AsJson, DataDir
-from convergence_orchestration.cli.platform_choice import settings_for
+from convergence_orchestration.cli.platforms import GoogleCloud, bigquery_of, settings_at
 from convergence_orchestration.cli.reporting import tell
 from convergence_orchestration.cli.showing import duration, print_json, print_table
 from convergence_orchestration.cli.tenant_keys import seconds_of
@@ -29,12 +29,6 @@ app = typer.Typer(
 _Reason = Annotated[str, typer.Option(help="Why, for whoever looks later.")]
 _Environment = Annotated[
     str, typer.Option("--environment", help="Which environment; left out: the platform's own; * for all.")
-]
-_GoogleCloud = Annotated[
-    bool,
-    typer.Option(
-        "--google-cloud", help="In GCP_PROJECT_ID, with Dagster at DAGSTER_URL; not the local platform."
-    ),
 ]
 _ALERT_COLUMNS = (
     "severity",
@@ -65,11 +59,11 @@ def list_alerts(
         int, typer.Option(min=0, max=1000, help="Show so many of the newest events instead.")
     ] = 0,
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    google_cloud: _GoogleCloud = False,
+    google_cloud: GoogleCloud = False,
     as_json: AsJson = False,
 ) -> None:
     """List the alerts that are open and the silences that last, or what happened to alerts of late."""
-    listed = _listed(settings_for(data_dir, google_cloud=google_cloud))
+    listed = _listed(settings_at(data_dir, google_cloud=google_cloud))
     if events:
         _print_events(listed.events[::-1][:events], as_json=as_json)
         return
@@ -102,7 +96,7 @@ def silence(  # noqa: PLR0913 one for each option
     reason: _Reason,
     environment: _Environment = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    google_cloud: _GoogleCloud = False,
+    google_cloud: GoogleCloud = False,
 ) -> None:
     """Tell nobody of these alerts for a while; they are recorded all the same."""
     if bool(lasting) == bool(until):
@@ -110,7 +104,7 @@ def silence(  # noqa: PLR0913 one for each option
     if lasting:
         until = (datetime.now(UTC) + timedelta(seconds=seconds_of(lasting))).isoformat(timespec="seconds")
     config = {"rule": rule, "subject": subject, "environment": environment, "until": until, "reason": reason}
-    _launch(settings_for(data_dir, google_cloud=google_cloud), "silence_alerts", "silence", config)
+    _launch(settings_at(data_dir, google_cloud=google_cloud), "silence_alerts", "silence", config)
 
 
 @app.command()
@@ -118,11 +112,11 @@ def unsilence(
     silence_id: Annotated[str, typer.Argument(metavar="SILENCE", help="sil_..., as the list shows it.")],
     *,
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    google_cloud: _GoogleCloud = False,
+    google_cloud: GoogleCloud = False,
 ) -> None:
     """End a silence now: people are told of what is still open."""
     _launch(
-        settings_for(data_dir, google_cloud=google_cloud),
+        settings_at(data_dir, google_cloud=google_cloud),
         "unsilence_alerts",
         "unsilence",
         {"silence": silence_id},
@@ -134,11 +128,11 @@ def try_channels(
     channel: Annotated[str, typer.Argument(help="Which channel; left out: all.")] = "",
     *,
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    google_cloud: _GoogleCloud = False,
+    google_cloud: GoogleCloud = False,
 ) -> None:
     """Send a test message to every channel, or to one: exit status 1 if one does not take it."""
     _launch(
-        settings_for(data_dir, google_cloud=google_cloud),
+        settings_at(data_dir, google_cloud=google_cloud),
         "test_alert_channels",
         "send_test_messages",
         {"channel": channel},
@@ -154,16 +148,12 @@ def _launch(settings: "Settings", job: str, op: str, config: "Mapping[str, str]"
 
 
 def _listed(settings: "Settings") -> _Listed:
-    from convergence_orchestration.gcp.bigquery import BigQuery  # noqa: PLC0415 not for --help
-    from convergence_orchestration.gcp.clients import bigquery_client  # noqa: PLC0415
-    from convergence_orchestration.health.alerting.history import fold  # noqa: PLC0415
+    from convergence_orchestration.health.alerting.history import fold  # noqa: PLC0415 not for --help
     from convergence_orchestration.health.alerting.store import AlertEvents  # noqa: PLC0415
 
-    client, now = bigquery_client(settings), datetime.now(UTC)
-    try:
-        events = AlertEvents(BigQuery(client)).remembered(now)
-    finally:
-        client.close()  # type: ignore[no-untyped-call]
+    now = datetime.now(UTC)
+    with bigquery_of(settings) as bigquery:
+        events = AlertEvents(bigquery).remembered(now)
     return _Listed(now, fold(events, now), events)
 
 
