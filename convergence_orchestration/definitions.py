@@ -40,6 +40,7 @@ from convergence_orchestration.security.assets import security_assets
 from convergence_orchestration.security.jobs import security_jobs
 from convergence_orchestration.security.schedules import security_schedules
 from convergence_orchestration.settings import Settings, load_settings
+from convergence_orchestration.suites.checks import suite_checks, suite_jobs
 from convergence_orchestration.tenancy.assets import tenant_assets
 from convergence_orchestration.tenancy.by_hand.jobs import tenancy_forms
 from convergence_orchestration.tenancy.jobs import tenancy_jobs
@@ -88,7 +89,7 @@ def build_definitions(
             *levels_assets(),
             *security_assets(),
         ],
-        asset_checks=warehouse_checks(),
+        asset_checks=[*warehouse_checks(), *suite_checks()],
         jobs=[
             *environment_jobs(),
             *warehouse_jobs(),
@@ -108,6 +109,7 @@ def build_definitions(
             *doctor_jobs(),
             *security_jobs(),
             *alert_jobs(),
+            *suite_jobs(),
         ],
         sensors=[*tenancy_sensors(), *release_sensors(), *report_sensors(), *alert_sensors()],
         schedules=[

@@ -93,7 +93,10 @@ def _assembled(settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
     index = KeyIndex()
     tenant_index = TenantIndex()
     metrics = Metrics({"key": index, "tenant": tenant_index}, clock, settings.environment)
-    standing = Standing(settings, index, tenant_index, metrics, RateLimits(settings), clock)
+    limits = RateLimits(settings)
+    for limit in limits.in_force():
+        metrics.limit(*limit)
+    standing = Standing(settings, index, tenant_index, metrics, limits, clock)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

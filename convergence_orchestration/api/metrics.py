@@ -72,6 +72,12 @@ class Metrics:
             registry=self._registry,
         )
         info.labels(__version__, environment).set(1)
+        self._limits = Gauge(
+            "convergence_rate_limit_requests",
+            "Requests that a tenant may make, by plan and window; what is beyond gets 429.",
+            ("plan", "window"),
+            registry=self._registry,
+        )
         for name, index in indexes.items():
             self._show(name, index, clock)
 
@@ -92,6 +98,10 @@ class Metrics:
         labels = (method if method in _KNOWN_METHODS else "OTHER", route, str(status))
         self._requests.labels(*labels).inc()
         self._seconds.labels(*labels).observe(seconds)
+
+    def limit(self, plan: str, window: str, requests: int) -> None:
+        """Show a limit that is in force."""
+        self._limits.labels(plan, window).set(requests)
 
     def run(self, job: str) -> None:
         """Count one launched run."""

@@ -7,7 +7,7 @@ nobody, so a lost counter must not stop callers.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import anyio.to_thread
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
@@ -38,6 +38,12 @@ class RateLimits:
         self._creation = (RateLimitItemPerMinute(settings.tenant_creations_per_minute, namespace="creation"),)
         self._shared = _shared_storage(settings.rate_limit_storage_url)
         self._own = OwnWindows()
+
+    def in_force(self) -> Iterator[tuple[str, str, int]]:
+        """Plan, window and requests of each limit of tenants."""
+        for plan, items in self._tenant.items():
+            for item in items:
+                yield str(plan), item.GRANULARITY.name, item.amount
 
     async def charge_tenant(self, tenant_id: str, plan: Plan | None, context: RequestContext) -> None:
         """Count a call of a tenant, and tell its headers to `context`; without its plan the settings alone count.

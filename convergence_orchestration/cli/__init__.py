@@ -27,6 +27,7 @@ from convergence_orchestration.cli import (
     release_hands,
     releases,
     secret_manager,
+    suites,
     tenant_batches,
     tenant_changes,
     tenant_import,
@@ -140,6 +141,7 @@ _RELEASE_COMMANDS: Mapping[str, Callable[..., None]] = {
 }
 _offer(release, _RELEASE_COMMANDS)
 app.add_typer(release, name="release")
+app.add_typer(suites.app, name="suite")
 
 
 def _print_version(is_wanted: bool) -> None:  # noqa: FBT001 Typer's callback

@@ -39,6 +39,11 @@ class ColumnFacts(NamedTuple):
     clustering_position: int | None
 
 
+def googlesql_name(kind: str) -> str:
+    """A type's GoogleSQL name; `tables.get` still says the older ones, INTEGER for INT64."""
+    return _GOOGLESQL_NAMES.get(kind, kind)
+
+
 def found_by_metadata(table: bigquery.Table | None) -> FoundTable | None:
     """A table, or that there is none, as `tables.get` answers: at once as it is now, with its whole partitioning."""
     if table is None:
@@ -81,7 +86,7 @@ def _column(field: bigquery.SchemaField) -> Column:
     kind = str(field.field_type).upper()
     return Column(
         name=field.name,
-        type=_GOOGLESQL_NAMES.get(kind, kind) + _parameters(field),
+        type=googlesql_name(kind) + _parameters(field),
         mode=ColumnMode((field.mode or "NULLABLE").upper()),
         description=field.description or "",
     )

@@ -1,0 +1,148 @@
+"""`convergence suite local|staging|production`: the guide's acceptance suites from the command line.
+
+What belongs here: whom to ask, showing the results as they come, and the JUnit file.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, DataDir, directory_at
+from convergence_orchestration.cli.reporting import ExitStatus, console, tell
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from convergence_orchestration.suites.model import CaseResult, SuiteReport, Target
+    from convergence_orchestration.suites.running import SuiteName
+
+_COLOURS = {"PASSED": "green", "FAILED": "red", "ERROR": "yellow"}
+_VARIABLES = {"local": "API_URL", "staging": "STAGING_URL", "production": "PROD_URL"}
+
+app = typer.Typer(
+    no_args_is_help=True, help="Run the guide's acceptance suites: ten tests each, against any address."
+)
+
+Url = Annotated[
+    str,
+    typer.Option(
+        help="The API's address; left out, API_URL, STAGING_URL or PROD_URL, else the local platform's.",
+        show_default=False,
+    ),
+]
+AuthorityFile = Annotated[
+    str,
+    typer.Option(
+        envvar="RUN_AUTHORITY_FILE",
+        help="PEM file of the authority that signed its certificate; left out, those that this machine trusts.",
+        show_default=False,
+    ),
+]
+JUnit = Annotated[
+    Path | None, typer.Option(help="Write the results to this file, too, as JUnit's XML.", dir_okay=False)
+]
+
+
+@app.command()
+def local(
+    *,
+    url: Url = "",
+    authority_file: AuthorityFile = "",
+    junit: JUnit = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Test a platform on this machine. It makes tenants of its own and takes them away again; ADMIN_API_KEY opens it."""
+    _run("local", url, authority_file, junit, data_dir)
+
+
+@app.command()
+def staging(
+    *,
+    url: Url = "",
+    authority_file: AuthorityFile = "",
+    junit: JUnit = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Test a deployed staging. It makes tenants of its own and takes them away again; ADMIN_API_KEY opens it."""
+    _run("staging", url, authority_file, junit, data_dir)
+
+
+@app.command()
+def production(
+    *,
+    url: Url = "",
+    authority_file: AuthorityFile = "",
+    junit: JUnit = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Test production. It changes nothing: only calls that cannot are ever sent, and no key with them."""
+    _run("production", url, authority_file, junit, data_dir)
+
+
+def _run(suite: str, url: str, authority_file: str, junit: Path | None, data_dir: Path) -> None:
+    from datetime import UTC, datetime  # noqa: PLC0415 not for --help
+
+    from convergence_orchestration.suites.running import SuiteName, run  # noqa: PLC0415
+
+    name = SuiteName(suite)
+    target = _target(name, url, authority_file, data_dir)
+    tell(f"The {suite} suite against {target.url}")
+    out = console()
+    report = run(name, target, lambda: datetime.now(UTC), lambda result: out.print(_line(result)))
+    out.print(_summary(report))
+    if junit is not None:
+        from convergence_orchestration.suites.junit import write  # noqa: PLC0415
+
+        write(report, junit)
+        tell(f"Written to {junit}.")
+    if report.left_behind:
+        tell(
+            f"Offboard these tenants by hand, which could not be taken away: {', '.join(report.left_behind)}."
+        )
+    if not report.passed:
+        raise typer.Exit(ExitStatus.FAILED)
+
+
+def _target(name: "SuiteName", url: str, authority_file: str, data_dir: Path) -> "Target":
+    """Whom to ask, with the administrators' key where the suite takes one.
+
+    Raises:
+        ConvergenceError: no address was given and no platform runs; the key is not there.
+    """
+    import os  # noqa: PLC0415
+
+    from convergence_orchestration.cli.access import access_to  # noqa: PLC0415 not for --help
+    from convergence_orchestration.suites.model import parse_target  # noqa: PLC0415
+    from convergence_orchestration.suites.running import SUITES  # noqa: PLC0415
+
+    address = url or os.environ.get(_VARIABLES[name], "")
+    needs_key = not SUITES[name].only_reads
+    if address:
+        key = access_to(directory_at(data_dir), address).admin_key if needs_key else None
+        return parse_target(address, key, authority_file or None)
+    from convergence_orchestration.cli.release_runs import settings_at  # noqa: PLC0415
+    from convergence_orchestration.suites.releases import served_address  # noqa: PLC0415
+
+    settings = settings_at(data_dir)
+    access = access_to(directory_at(data_dir), None)
+    address = access.url if name == "local" else served_address(settings)
+    return parse_target(
+        address, access.admin_key if needs_key else None, authority_file or settings.run_authority_file
+    )
+
+
+def _line(result: "CaseResult") -> str:
+    colour = _COLOURS[result.outcome]
+    detail = f"  {result.detail}" if result.detail else ""
+    return f"{result.number:>2}. [{colour}]{result.outcome:<6}[/] {result.name:<36} {result.seconds:6.2f} s{detail}"
+
+
+def _summary(report: "SuiteReport") -> "Table":
+    from rich.table import Table  # noqa: PLC0415 not for --help
+
+    passed = len(report.results) - len(report.failures)
+    table = Table("suite", "passed", "failed", "seconds")
+    seconds = sum(each.seconds for each in report.results)
+    table.add_row(report.suite, str(passed), str(len(report.failures)), f"{seconds:.1f}")
+    return table

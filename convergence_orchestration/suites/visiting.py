@@ -1,0 +1,149 @@
+"""The API as a suite calls it: with and without keys, and the tenants that a suite makes for itself and takes away again.
+
+What belongs here: calling. What is expected of the answers is each suite's.
+"""
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any, Final
+
+import httpx
+
+from convergence_orchestration.suites.model import ExpectationError, Target, expect
+
+PATIENCE_SECONDS: Final = 120
+"""So long a call that launches a run is waited for."""
+
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_SHOWN: Final = 200
+
+
+class WriteRefusedError(Exception):
+    """A suite that only reads was about to write; nothing was sent."""
+
+
+@dataclass(frozen=True)
+class MadeTenant:
+    """A tenant that the suite made, and the answer that brought its key."""
+
+    tenant_id: str
+    issued: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Its key as a header."""
+        return {"X-API-Key": str(self.issued["api_key"])}
+
+
+class Visit:
+    """One suite's calls of one API."""
+
+    def __init__(self, target: Target, http: httpx.Client) -> None:
+        self.target = target
+        self.http = http
+        self._made: list[str] = []
+
+    def call(self, method: str, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401 httpx' own
+        """Any call, as it is."""
+        return self.http.request(method, self.target.url + path, **request)
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """GET."""
+        return self.call("GET", path, headers=dict(headers or {}))
+
+    def admin(self, method: str, path: str, body: object = None, **headers: str) -> httpx.Response:
+        """Call `/api/v1/admin{path}` with the administrators' key, and wait for its run."""
+        if self.target.admin_key is None:
+            raise ExpectationError("Give the administrators' key: ADMIN_API_KEY is not set.")
+        sent = {
+            "X-Admin-Key": self.target.admin_key.get_secret_value(),
+            "Prefer": f"wait={PATIENCE_SECONDS}",
+        }
+        content = {} if body is None else {"json": body}
+        return self.call(method, f"/api/v1/admin{path}", headers=sent | headers, **content)
+
+    @cached_property
+    def tenant(self) -> MadeTenant:
+        """The tenant that the suite's cases share; made by whichever asks first."""
+        return self.new_tenant()
+
+    def new_tenant(self) -> MadeTenant:
+        """A tenant of its own with a key."""
+        tenant_id = self.new_tenant_id()
+        made = self.create(tenant_id)
+        expect(made.status_code == HTTPStatus.OK, f"No tenant could be made: {shown(made)}")
+        issued = self.admin("POST", "/api-keys", {"tenant_id": tenant_id, "description": "acceptance suite"})
+        expect(issued.status_code == HTTPStatus.OK, f"No key could be issued: {issued.status_code}.")
+        return MadeTenant(tenant_id, issued.json())
+
+    def new_tenant_id(self) -> str:
+        """A tenant id that nobody has."""
+        return f"suite_{uuid.uuid4().hex[:16]}"
+
+    def create(self, tenant_id: str) -> httpx.Response:
+        """POST /admin/tenants; what it made is taken away when the suite leaves."""
+        self._made.append(tenant_id)
+        return self.admin("POST", "/tenants", {"tenant_id": tenant_id, "company_name": "Acceptance suite"})
+
+    def as_soon_as(
+        self, status: int, path: str, headers: Mapping[str, str], patience: float = 10
+    ) -> httpx.Response:
+        """GET until it is answered with `status`, for `patience` seconds; the last answer."""
+        until = time.monotonic() + patience
+        while (answer := self.get(path, headers)).status_code != status and time.monotonic() < until:
+            time.sleep(0.2)
+        return answer
+
+    def leave(self) -> tuple[str, ...]:
+        """Offboard every tenant that was made, its dataset to be deleted at the next look; those that stay."""
+        stay = []
+        for tenant_id in self._made:
+            try:
+                answer = self.admin("DELETE", f"/tenants/{tenant_id}?confirm={tenant_id}&retention_days=0")
+            except httpx.HTTPError:
+                stay.append(tenant_id)
+                continue
+            if answer.status_code not in {HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+                stay.append(tenant_id)
+        return tuple(stay)
+
+
+def refuse_writes(request: httpx.Request) -> None:
+    """A hook for a client that only reads: GET, HEAD and OPTIONS, and POST with nothing that says who calls.
+
+    Raises:
+        WriteRefusedError: it is any other call.
+    """
+    says_who = {"x-admin-key", "x-api-key", "authorization", "cookie"} & {
+        name.lower() for name in request.headers
+    }
+    if request.method not in _SAFE and not (request.method == "POST" and not says_who):
+        raise WriteRefusedError(f"{request.method} {request.url.path} was not sent: this suite only reads.")
+
+
+def shown(answer: httpx.Response) -> str:
+    """An answer in a few words; never one that brings a key."""
+    return f"{answer.status_code} {answer.text[:_SHOWN]}"
+
+
+def body_of(answer: httpx.Response) -> Mapping[str, Any]:
+    """The answer's JSON object; empty if it is none."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def expect_error(answer: httpx.Response, status: int, what: str) -> None:
+    """The answer is an error of this status in the shape of every error."""
+    expect(answer.status_code == status, f"{what} got {answer.status_code} instead of {status}.")
+    error = body_of(answer).get("error")
+    expect(
+        isinstance(error, dict) and {"code", "message", "request_id"} <= error.keys(),
+        f"{what} got an error without code, message and request_id: {shown(answer)}",
+    )
