@@ -121,10 +121,10 @@ def _target(name: "SuiteName", url: str, authority_file: str, data_dir: Path) ->
     if address:
         key = access_to(directory_at(data_dir), address).admin_key if needs_key else None
         return parse_target(address, key, authority_file or None)
-    from convergence_orchestration.cli.release_runs import settings_at  # noqa: PLC0415
+    from convergence_orchestration.cli.platforms import settings_at  # noqa: PLC0415
     from convergence_orchestration.suites.releases import served_address  # noqa: PLC0415
 
-    settings = settings_at(data_dir)
+    settings = settings_at(data_dir, google_cloud=False)
     access = access_to(directory_at(data_dir), None)
     address = access.url if name == "local" else served_address(settings)
     return parse_target(

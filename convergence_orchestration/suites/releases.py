@@ -13,7 +13,7 @@ from convergence_orchestration.gcp.clients import run_clients, secret_manager_cl
 from convergence_orchestration.gcp.run import CloudRun
 from convergence_orchestration.gcp.secrets import Secrets
 from convergence_orchestration.keys import admin
-from convergence_orchestration.releases.gate import suite_event
+from convergence_orchestration.releases.checklist.gate import suite_event
 from convergence_orchestration.releases.model import RevisionName, parse_release_id
 from convergence_orchestration.releases.order import Order, progress_of
 from convergence_orchestration.releases.placing import tag_uri

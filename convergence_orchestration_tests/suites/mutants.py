@@ -86,7 +86,8 @@ def running(api_url: str, mutant: Mutant, directory: Path | None) -> Iterator[st
         socket.create_server(("127.0.0.1", 0)) as listener,
     ):
         app = Starlette(routes=[Route("/{path:path}", _through(http, api_url, mutant), methods=_METHODS)])
-        config = uvicorn.Config(app, log_config=None, access_log=False, **_tls(mutant, directory))
+        leaf = _leaf(mutant, directory) if directory else None
+        config = uvicorn.Config(app, log_config=None, access_log=False, ssl_keyfile=leaf, ssl_certfile=leaf)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -106,15 +107,14 @@ def authority_in(directory: Path) -> Path:
     return directory / "ca.pem"
 
 
-def _tls(mutant: Mutant, directory: Path | None) -> dict[str, str]:
-    if directory is None:
-        return {}
+def _leaf(mutant: Mutant, directory: Path) -> str:
+    """The file of the mutant's certificate and its key."""
     now = datetime.now(UTC)
     authority = new_authority(now)
     authority_in(directory).write_bytes(authority.certificate_pem())
     leaf = directory / "leaf.pem"
     leaf.write_bytes(signed(authority, (HOST,), now, timedelta(days=mutant.certificate_days)).pem())
-    return {"ssl_keyfile": str(leaf), "ssl_certfile": str(leaf)}
+    return str(leaf)
 
 
 def _through(
