@@ -124,7 +124,7 @@ def end_to_end(visit: Visit) -> None:
     expect(revoked.status_code == HTTPStatus.OK, f"Revoking the key got {shown(revoked)}")
     refused = visit.as_soon_as(HTTPStatus.UNAUTHORIZED, _ME, tenant.headers)
     expect_error(refused, HTTPStatus.UNAUTHORIZED, "The revoked key")
-    left = visit.admin("DELETE", f"/tenants/{tenant.tenant_id}?confirm={tenant.tenant_id}&retention_days=0")
+    left = visit.offboard(tenant.tenant_id)
     expect(left.status_code == HTTPStatus.OK, f"Offboarding got {shown(left)}")
     state = body_of(visit.admin("GET", f"/tenants/{tenant.tenant_id}")).get("state")
     expect(state in {"OFFBOARDING", "DELETED"}, f"The tenant that left is {state}.")

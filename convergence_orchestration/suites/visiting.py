@@ -6,6 +6,7 @@ What belongs here: calling. What is expected of the answers is each suite's.
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
@@ -20,6 +21,7 @@ PATIENCE_SECONDS: Final = 120
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _SHOWN: Final = 200
+_GONE: Final = frozenset({HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
 
 class WriteRefusedError(Exception):
@@ -98,18 +100,19 @@ class Visit:
             time.sleep(0.2)
         return answer
 
+    def offboard(self, tenant_id: str) -> httpx.Response:
+        """DELETE a tenant that was made here, its dataset to go with the next look at what is due."""
+        answer = self.admin("DELETE", f"/tenants/{tenant_id}?confirm={tenant_id}&retention_days=0")
+        if answer.status_code in _GONE:
+            self._made.remove(tenant_id)
+        return answer
+
     def leave(self) -> tuple[str, ...]:
-        """Offboard every tenant that was made, its dataset to be deleted at the next look; those that stay."""
-        stay = []
-        for tenant_id in self._made:
-            try:
-                answer = self.admin("DELETE", f"/tenants/{tenant_id}?confirm={tenant_id}&retention_days=0")
-            except httpx.HTTPError:
-                stay.append(tenant_id)
-                continue
-            if answer.status_code not in {HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-                stay.append(tenant_id)
-        return tuple(stay)
+        """Offboard every tenant that was made and is still there; those that could not be."""
+        for tenant_id in tuple(self._made):
+            with suppress(httpx.HTTPError):
+                self.offboard(tenant_id)
+        return tuple(self._made)
 
 
 def refuse_writes(request: httpx.Request) -> None:
