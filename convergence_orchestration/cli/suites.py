@@ -44,40 +44,27 @@ JUnit = Annotated[
 ]
 
 
-@app.command()
-def local(
-    *,
-    url: Url = "",
-    authority_file: AuthorityFile = "",
-    junit: JUnit = None,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-) -> None:
-    """Test a platform on this machine. It makes tenants of its own and takes them away again; ADMIN_API_KEY opens it."""
-    _run("local", url, authority_file, junit, data_dir)
+def _command(suite: str, sentence: str) -> None:
+    """A command that runs this suite."""
+
+    @app.command(suite, help=sentence)
+    def command(
+        *,
+        url: Url = "",
+        authority_file: AuthorityFile = "",
+        junit: JUnit = None,
+        data_dir: DataDir = DEFAULT_DATA_DIR,
+    ) -> None:
+        _run(suite, url, authority_file, junit, data_dir)
 
 
-@app.command()
-def staging(
-    *,
-    url: Url = "",
-    authority_file: AuthorityFile = "",
-    junit: JUnit = None,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-) -> None:
-    """Test a deployed staging. It makes tenants of its own and takes them away again; ADMIN_API_KEY opens it."""
-    _run("staging", url, authority_file, junit, data_dir)
-
-
-@app.command()
-def production(
-    *,
-    url: Url = "",
-    authority_file: AuthorityFile = "",
-    junit: JUnit = None,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-) -> None:
-    """Test production. It changes nothing: only calls that cannot are ever sent, and no key with them."""
-    _run("production", url, authority_file, junit, data_dir)
+_OWN_TENANTS = "It makes tenants of its own and takes them away again; ADMIN_API_KEY opens it."
+_command("local", f"Test a platform on this machine. {_OWN_TENANTS}")
+_command("staging", f"Test a deployed staging. {_OWN_TENANTS}")
+_command(
+    "production",
+    "Test production. It changes nothing: only calls that cannot are ever sent, and no key with them.",
+)
 
 
 def _run(suite: str, url: str, authority_file: str, junit: Path | None, data_dir: Path) -> None:

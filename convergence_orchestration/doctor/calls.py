@@ -13,6 +13,7 @@ from convergence_orchestration.doctor.model import Area, Finding, Patient, State
 from convergence_orchestration.errors import ConvergenceError, ErrorCode
 from convergence_orchestration.gcp.clients import bigquery_client, kms_client, secret_manager_client
 from convergence_orchestration.gcp.deadlines import each_attempt, repeatable
+from convergence_orchestration.gcp.grants import YOU, project_grant
 from convergence_orchestration.gcp.kms import Kms
 from convergence_orchestration.gcp.secrets import Secrets
 from convergence_orchestration.gcp.translate import Service, translated
@@ -59,7 +60,7 @@ def _cure(made: Made, error: ConvergenceError, patient: Patient) -> str:
         case ErrorCode.QUOTA_EXHAUSTED:
             return f"gcloud alpha services quota list --service={made.api} --consumer=projects/{project}"
         case ErrorCode.PERMISSION_DENIED:
-            return f'gcloud projects add-iam-policy-binding {project} --member="user:YOU" --role="{_ROLES[made.service]}"'
+            return project_grant(project, _ROLES[made.service], YOU)
         case ErrorCode.NOT_FOUND | ErrorCode.INVALID_SETTINGS:
             return patient.command(f"environment prepare --environment {patient.settings.environment}")
         case ErrorCode.FAILED_PRECONDITION:

@@ -4,6 +4,7 @@ What belongs here: `gcloud` lines for people. What is granted is declared in `mo
 """
 
 from convergence_orchestration.environment.model import SEALER, WAREHOUSE, Declared
+from convergence_orchestration.gcp.grants import project_grant
 
 
 def grant_on_key(declared: Declared) -> str:
@@ -25,4 +26,4 @@ def grant_on_secret(declared: Declared, project: str, secret_id: str, role: str)
 
 def grant_on_project(declared: Declared, project: str, role: str = WAREHOUSE) -> str:
     """Lets the account use BigQuery, or whatever the role says."""
-    return f'gcloud projects add-iam-policy-binding {project} --member="{declared.member}" --role="{role}"'
+    return project_grant(project, role, declared.member)

@@ -18,6 +18,7 @@ from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.gcp.deadlines import ATTEMPT_SECONDS, JOB_SECONDS, TOTAL_SECONDS
+from convergence_orchestration.gcp.grants import project_grant
 from convergence_orchestration.gcp.jobs_once import run_once
 from convergence_orchestration.gcp.rows import as_json
 from convergence_orchestration.gcp.sql import select_all, select_count
@@ -66,10 +67,7 @@ class BigQuery:
         self.location: str = client.location or "US"
         self._api = str(client._connection.API_BASE_URL)  # noqa: SLF001 nothing public names the host
         self._service = Service("BigQuery", self._api, self.project)
-        self._grant = (
-            f"gcloud projects add-iam-policy-binding {self.project} "
-            '--member="serviceAccount:SERVICE_ACCOUNT" --role="roles/bigquery.admin"'
-        )
+        self._grant = project_grant(self.project, "roles/bigquery.admin")
         self._job_seconds = job_seconds
         self._retry = DEFAULT_RETRY.with_delay(initial=0.2, maximum=5.0).with_timeout(total_seconds)
         self._translated = partial(translated, service=self._service, grant=self._grant)

@@ -16,6 +16,7 @@ from google.cloud.devtools.cloudbuild_v1 import Build, CloudBuildClient, Source,
 
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
 from convergence_orchestration.gcp.deadlines import TOTAL_SECONDS, each_attempt, repeatable
+from convergence_orchestration.gcp.grants import project_grant
 from convergence_orchestration.gcp.translate import Service, translated
 
 TREE: Final = "file://"
@@ -72,8 +73,7 @@ class CloudBuild:
         self._translated = partial(
             translated,
             service=Service("Cloud Build", str(client.transport.host), project),
-            grant=f"gcloud projects add-iam-policy-binding {project} "
-            '--member="serviceAccount:SERVICE_ACCOUNT" --role="roles/cloudbuild.builds.editor"',
+            grant=project_grant(project, "roles/cloudbuild.builds.editor"),
         )
 
     def ensure_image(self, wanted: Wanted) -> BuiltImage:

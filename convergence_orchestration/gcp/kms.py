@@ -15,6 +15,7 @@ from google.cloud import kms_v1
 
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
 from convergence_orchestration.gcp.deadlines import ATTEMPT_SECONDS, TOTAL_SECONDS, each_attempt, repeatable
+from convergence_orchestration.gcp.grants import project_grant
 from convergence_orchestration.gcp.policies import Policies
 from convergence_orchestration.gcp.translate import Service, translated
 
@@ -73,8 +74,7 @@ class Kms:
         self._administering = partial(
             translated,
             service=self._service,
-            grant=f"gcloud projects add-iam-policy-binding {project} "
-            '--member="serviceAccount:SERVICE_ACCOUNT" --role="roles/cloudkms.admin"',
+            grant=project_grant(project, "roles/cloudkms.admin"),
         )
         self._using = partial(
             translated,

@@ -16,6 +16,7 @@ from google.logging.type.log_severity_pb2 import LogSeverity
 from google.protobuf.json_format import MessageToDict
 
 from convergence_orchestration.gcp.deadlines import TOTAL_SECONDS, each_attempt, repeatable
+from convergence_orchestration.gcp.grants import YOU, project_grant
 from convergence_orchestration.gcp.log_filters import CLOUD_RUN, Wanted, filter_of
 from convergence_orchestration.gcp.translate import Service, translated
 
@@ -55,8 +56,7 @@ class Logs:
         self._translated = partial(
             translated,
             service=Service("Cloud Logging", str(client.transport.host), project),
-            grant=f"gcloud projects add-iam-policy-binding {project} "
-            '--member="user:YOU" --role="roles/logging.viewer"',
+            grant=project_grant(project, "roles/logging.viewer", YOU),
         )
 
     def newest(self, filter_text: str, limit: int) -> list[LogLine]:

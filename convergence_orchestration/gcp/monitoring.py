@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from google.cloud.monitoring_v3 import MetricServiceClient, types
 
 from convergence_orchestration.gcp.deadlines import TOTAL_SECONDS, each_attempt, repeatable
+from convergence_orchestration.gcp.grants import project_grant
 from convergence_orchestration.gcp.translate import Service, translated
 
 _COUNT: Final = "run.googleapis.com/request_count"
@@ -102,8 +103,7 @@ class Monitoring:
         self._translated = partial(
             translated,
             service=Service("Cloud Monitoring", str(client.transport.host), project),
-            grant=f"gcloud projects add-iam-policy-binding {project} "
-            '--member="serviceAccount:SERVICE_ACCOUNT" --role="roles/monitoring.viewer"',
+            grant=project_grant(project, "roles/monitoring.viewer"),
         )
 
     def read(

@@ -22,6 +22,7 @@ from google.cloud.run_v2 import (
 
 from convergence_orchestration.errors import ErrorCode, PermanentError, TransientError
 from convergence_orchestration.gcp.deadlines import TOTAL_SECONDS, each_attempt, repeatable
+from convergence_orchestration.gcp.grants import project_grant
 from convergence_orchestration.gcp.translate import Service as NamedService
 from convergence_orchestration.gcp.translate import translated
 
@@ -67,8 +68,7 @@ class CloudRun:
         self._translated = partial(
             translated,
             service=NamedService("Cloud Run", str(services.transport.host), project),
-            grant=f"gcloud projects add-iam-policy-binding {project} "
-            '--member="serviceAccount:SERVICE_ACCOUNT" --role="roles/run.admin"',
+            grant=project_grant(project, "roles/run.admin"),
         )
 
     def service_name(self, service_id: str) -> str:

@@ -13,6 +13,7 @@ from google.api_core.exceptions import Aborted, FailedPrecondition, NotFound
 from google.cloud import secretmanager_v1
 
 from convergence_orchestration.gcp.deadlines import each_attempt, repeatable
+from convergence_orchestration.gcp.grants import project_grant
 from convergence_orchestration.gcp.policies import Policies
 from convergence_orchestration.gcp.secrets import Secrets
 from convergence_orchestration.gcp.translate import Service, translated
@@ -147,11 +148,7 @@ class SecretVersions:
         return self._translated(doing, "roles/secretmanager.admin")
 
     def _translated(self, doing: str, role: str) -> AbstractContextManager[None]:
-        grant = (
-            f"gcloud projects add-iam-policy-binding {self._project} "
-            f'--member="serviceAccount:SERVICE_ACCOUNT" --role="{role}"'
-        )
-        return translated(doing, self._service, grant)
+        return translated(doing, self._service, project_grant(self._project, role))
 
 
 def _facts(secret: secretmanager_v1.Secret) -> SecretFacts:

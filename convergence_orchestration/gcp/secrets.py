@@ -18,6 +18,7 @@ from google.cloud import secretmanager_v1
 
 from convergence_orchestration.errors import ConvergenceError, ErrorCode, TransientError
 from convergence_orchestration.gcp.deadlines import each_attempt, repeatable
+from convergence_orchestration.gcp.grants import project_grant
 from convergence_orchestration.gcp.translate import Service, translated
 
 _NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
@@ -166,11 +167,7 @@ class Secrets:
         return f"projects/{self.project}/secrets/{secret_id}"
 
     def _translated(self, doing: str, role: str) -> AbstractContextManager[None]:
-        grant = (
-            f"gcloud projects add-iam-policy-binding {self.project} "
-            f'--member="serviceAccount:SERVICE_ACCOUNT" --role="{role}"'
-        )
-        return translated(doing, self._service, grant)
+        return translated(doing, self._service, project_grant(self.project, role))
 
 
 def _facts(secret: secretmanager_v1.Secret) -> SecretFacts:

@@ -303,10 +303,10 @@ def patiently(settings: Settings) -> Settings:
     """Settings under which nothing happens by itself while a test looks."""
     return settings.model_copy(
         update={
-            "key_index_refresh_seconds": 60.0,
-            "key_index_max_age_seconds": 3600.0,
-            "tenant_index_refresh_seconds": 60.0,
-            "tenant_index_max_age_seconds": 3600.0,
+            "key_index_refresh_seconds": 86_400.0,
+            "key_index_max_age_seconds": 172_800.0,
+            "tenant_index_refresh_seconds": 86_400.0,
+            "tenant_index_max_age_seconds": 172_800.0,
             "tenant_creations_per_minute": 100_000,
         }
     )
