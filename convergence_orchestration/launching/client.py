@@ -110,7 +110,16 @@ def resume(paths: LaunchPaths, environment: Mapping[str, str] | None = None) -> 
     Raises:
         TransientError: UNAVAILABLE, it does not start.
     """
-    if is_running(paths) or not RunRecords(paths.runs).has_open_requests():
+    return not is_running(paths) and succeed(paths, environment)
+
+
+def succeed(paths: LaunchPaths, environment: Mapping[str, str] | None = None) -> bool:
+    """`resume` for who saw the server end: its process may stand in the table for a moment after its connections are closed.
+
+    Raises:
+        TransientError: UNAVAILABLE, the new one does not start.
+    """
+    if not RunRecords(paths.runs).has_open_requests():
         return False
     start_server(paths, environment)
     return True

@@ -19,7 +19,7 @@ from enum import Enum
 from pathlib import Path
 
 from convergence_orchestration.launching import worker
-from convergence_orchestration.launching.client import resume
+from convergence_orchestration.launching.client import succeed
 from convergence_orchestration.launching.fitness import own_unfit_reason
 from convergence_orchestration.launching.lines import Lines
 from convergence_orchestration.launching.model import LaunchRequest, ProcessIdentity
@@ -52,7 +52,7 @@ def main(home: str) -> int:
     if isinstance(outcome, str):
         return worker.execute(records, outcome)
     if outcome is End.ALONE:
-        resume(paths)
+        succeed(paths)
     return 0
 
 

@@ -20,10 +20,11 @@ from convergence_orchestration.launching.client import (
     is_running,
     resume,
     start_server,
+    succeed,
 )
 from convergence_orchestration.launching.model import LaunchRequest, Limits, ProcessIdentity
 from convergence_orchestration.launching.paths import LaunchPaths, launch_paths
-from convergence_orchestration.launching.processes import is_alive
+from convergence_orchestration.launching.processes import is_alive, own_identity
 from convergence_orchestration.launching.records import RunRecords
 from convergence_orchestration.launching.stopping import Stopped, processes_of, stop
 from convergence_orchestration_tests.launching.builders import NOBODY, request
@@ -153,6 +154,20 @@ def test_a_server_starts_for_runs_that_wait_and_for_nothing_else(paths: LaunchPa
     assert resume(paths)
     assert ask(paths, {"ask": "status"})["waiting"] == 1
     assert not resume(paths)
+
+
+def test_who_saw_the_server_end_starts_another_while_the_old_one_is_not_quite_gone(
+    paths: LaunchPaths,
+) -> None:
+    paths.make_directories()
+    dying = {"server": asdict(own_identity()), "socket": "/nowhere", "zygotes": []}
+    paths.state.write_text(json.dumps(dying))
+    assert not succeed(paths), "nothing waits"
+
+    RunRecords(paths.runs).accept(request("a", executable="/nowhere/python"))
+    assert not resume(paths)
+    assert succeed(paths)
+    assert ask(paths, {"ask": "status"})["waiting"] == 1
 
 
 def test_a_server_that_says_it_is_outdated_is_replaced(paths: LaunchPaths) -> None:
