@@ -5,6 +5,7 @@ What belongs here: config, finding the revision's address, and reporting to Dags
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field, SecretStr
@@ -17,6 +18,9 @@ from convergence_orchestration.releases.resources import Releases
 from convergence_orchestration.suites.model import CaseResult, Outcome, SuiteReport
 from convergence_orchestration.suites.releases import Tested, administrators_key, found, record
 from convergence_orchestration.suites.running import SUITES, SuiteName, run
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 
 class SuiteConfig(dg.Config):
@@ -36,7 +40,7 @@ def suite_checks() -> list[dg.AssetChecksDefinition]:
     return [_checks_of(name) for name in SuiteName]
 
 
-def suite_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+def suite_jobs() -> "list[UnresolvedAssetJobDefinition]":
     """What `definitions.py` merges: `run_local_suite`, `run_staging_suite`, `run_production_suite`."""
     return [
         dg.define_asset_job(

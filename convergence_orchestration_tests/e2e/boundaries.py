@@ -33,6 +33,8 @@ from convergence_orchestration_tests.e2e.platform import PATIENCE, Platform
 TABLES = [spec.name for spec in tenant_tables()]
 ROWS = ("tenant_profiles", "tenant_subscriptions", "tenant_usage_quotas")
 _RETRY_SECONDS = 0.2
+_LOOK_SECONDS = 1.0
+"""Each look is a query, which takes the emulator from those that are to recover."""
 _DONE_SECONDS = 600
 """A request whose run is lost without a trace is launched again after two minutes."""
 
@@ -137,7 +139,7 @@ def wait_until_done(platform: Platform, trials: Sequence[Trial]) -> None:
     deadline = time.monotonic() + _DONE_SECONDS
     while open_ones := not_done(requests, trials):
         assert time.monotonic() < deadline, f"not DONE within {_DONE_SECONDS} s: {open_ones}"
-        time.sleep(_RETRY_SECONDS)
+        time.sleep(_LOOK_SECONDS)
 
 
 def not_done(requests: TenantRequests, trials: Sequence[Trial]) -> list[str]:
