@@ -31,16 +31,22 @@ class Channel:
         name: names it in the table of alerts, for good: under another name it is another channel.
         url: as `apprise` has it, for example `mailtos://...`, `slack://...`, `pagerduty://...`, `jsons://...`; None: the log.
         severities, environments: what it hears of; everything if not given.
+        heartbeat: a dead man's switch: it hears of no alert but of every evaluation, and has to tell people when that stops.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,49}$")]
     url: SecretStr | None = field(default=None, repr=False)
     severities: frozenset[Severity] = _EVERYTHING
     environments: frozenset[Environment] = _EVERYWHERE
+    heartbeat: bool = False
 
     def hears(self, event: AlertEvent) -> bool:
         """Whether it is told of this event."""
-        return event.severity in self.severities and event.about_subject.environment in self.environments
+        return self.hears_of(event.severity) and event.about_subject.environment in self.environments
+
+    def hears_of(self, severity: Severity) -> bool:
+        """Whether it is told of what is so severe."""
+        return severity in self.severities and not self.heartbeat
 
 
 LOG_CHANNEL: Final = Channel(LOG_NAME)
@@ -93,5 +99,5 @@ def parse_channels(payload: bytes, secret_id: str) -> tuple[Channel, ...]:
 def _refused(secret_id: str, why: str) -> PermanentError:
     return PermanentError(
         ErrorCode.INVALID_SETTINGS,
-        f"Mend the secret {secret_id}, a list of channels with name, url, severities and environments: {why}.",
+        f"Mend the secret {secret_id}, a list of channels with name, url, severities, environments and heartbeat: {why}.",
     )

@@ -20,6 +20,10 @@ from convergence_orchestration.health.alerting.rules import RuleBook
 from convergence_orchestration.health.alerting.sources.looking import Source, look_at
 from convergence_orchestration.health.alerting.store import AlertEvents
 from convergence_orchestration.health.alerting.words import Notification
+from convergence_orchestration.logs import logger
+
+_BEAT_SECONDS = 5.0
+_log = logger(__name__)
 
 CHANNELS = "alert_channels"
 """The name under which channels that cannot be read are told: as a source, on the channels that are known."""
@@ -92,6 +96,7 @@ def watch_once(watch: Watch) -> Watched:
     events = [*known, *news]
     deliveries = Deliveries(watch.book, watch.store.append, watch.clock, watch.send_seconds)
     sent = deliveries.deliver(outbox(events, watch.channels.known, watch.clock()))
+    _beat(watch)
     return Watched(tuple(news), tuple(sent), fold(events, now))
 
 
@@ -116,9 +121,21 @@ def tell_sight(channels: KnownChannels, environment: str, since: datetime) -> bo
     return _tell(channels.known, Notification(title, words, Severity.CRITICAL, is_over=True))
 
 
+def _beat(watch: Watch) -> None:
+    """Tell every dead man's switch that alerts are evaluated; it tells people when this stops, so a failure is logged alone."""
+    switches = [channel for channel in watch.channels.known if channel.heartbeat]
+    words = f"At {watch.clock():%Y-%m-%d %H:%M:%S} UTC. When this does not come for minutes, look at Dagster's daemon."
+    title = f"[INFO] alerts are evaluated ({watch.environment})"
+    said = Notification(title, words, Severity.INFO, is_over=False)
+    whys = send_all([(switch, (), said) for switch in switches], min(watch.send_seconds, _BEAT_SECONDS))
+    for switch, why in zip(switches, whys, strict=True):
+        if why:
+            _log.warning("A dead man's switch was not reached.", channel=switch.name, reason=why)
+
+
 def _tell(channels: Sequence[Channel], said: Notification) -> bool:
     """With the log alone, that is enough."""
-    hearing = [channel for channel in channels if said.severity in channel.severities]
+    hearing = [channel for channel in channels if channel.hears_of(said.severity)]
     whys = send_all([(channel, (), said) for channel in hearing])
     took = {channel.name for channel, why in zip(hearing, whys, strict=True) if not why}
     return bool(took - {LOG_NAME}) or len(hearing) == 1

@@ -131,6 +131,21 @@ def test_nothing_is_lost_while_a_channel_is_down(bigquery: BigQuery) -> None:
         assert len(webhook.told) == 2
 
 
+def test_a_dead_mans_switch_hears_of_every_evaluation_and_of_nothing_else(bigquery: BigQuery) -> None:
+    with receiving() as switch:
+        platform = Platform(bigquery, "json://127.0.0.1:9")
+        platform.channels = (LOG_CHANNEL, Channel("switch", SecretStr(switch.url), heartbeat=True))
+        platform.evaluate(11)
+        platform.evaluate(5)
+        switch.is_down = True
+        platform.evaluate(5)
+        switch.is_down = False
+        assert tell_blindness(platform.known, WHERE, NOW, DOWN), "the log is enough"
+        platform.evaluate(5)
+    assert [title.split("]")[1] for title in switch.titles] == [f" alerts are evaluated ({WHERE})"] * 3
+    assert {one.channel for one in platform.store.remembered(platform.now) if one.channel} == {"log"}
+
+
 def test_who_is_killed_between_telling_and_writing_it_down_tells_it_again(
     bigquery: BigQuery, webhook: Receiver
 ) -> None:
