@@ -20,9 +20,10 @@ from convergence_orchestration.local_gcp.asgi_faults import Application, FaultyA
 from convergence_orchestration.local_gcp.dataset_claims import OneDatasetAtATime
 from convergence_orchestration.local_gcp.faults import Faults
 from convergence_orchestration.local_gcp.job_names import OneJobAName
+from convergence_orchestration.local_gcp.lake_upkeep import keep_up
 from convergence_orchestration.local_gcp.partitions import Partitions
 from convergence_orchestration.local_gcp.process import begin
-from convergence_orchestration.local_gcp.quick_catalogue import quick
+from convergence_orchestration.local_gcp.quick_catalogue import on_fresh_cursors, quick
 from convergence_orchestration.logs import logger
 
 _EXTENSIONS = ("icu", "spatial", "ducklake")
@@ -38,6 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     import_extensions()
     application = warm_application(arguments.data_dir)
     faults = Faults(arguments.faults or arguments.data_dir / "faults.yaml")
+    keep_up()
     _log.info("BigQuery is served.", port=arguments.port, data_dir=str(arguments.data_dir))
     config = uvicorn.Config(
         FaultyApplication(Partitions(OneDatasetAtATime(OneJobAName(application))), faults),
@@ -70,8 +72,10 @@ def warm_application(data_dir: Path) -> Application:
 
     settings.data_dir = data_dir
     from local_bigquery import app  # noqa: PLC0415
+    from local_bigquery.jobs import query  # noqa: PLC0415
 
     database.projects()
+    query.execute = on_fresh_cursors(query.execute)
     database.fetch = quick(database.fetch, database._attached.__contains__, database.quote)  # noqa: SLF001 nothing public says it
     database.execute("SET threads = 1")  # small statements, several at once
     application: Application = app

@@ -29,8 +29,9 @@ from convergence_orchestration.settings import Settings, load_settings
 def main(argv: list[str] | None = None) -> None:
     """Run the platform until SIGTERM, SIGINT, SIGHUP or the end of the lifeline; exit with 1 if the start failed."""
     arguments = _arguments(argv)
-    # whoever is started with SIGINT ignored hands that on, and Dagster could then be stopped by SIGKILL alone
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # whoever is started with these ignored hands that on, and Dagster could then be stopped by SIGKILL alone
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     try:
         settings = load_settings()
         configure(settings)

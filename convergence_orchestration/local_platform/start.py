@@ -104,7 +104,11 @@ class Running:
 
     def stop(self) -> PlatformRecord:
         """Stop everything and wait for it: the record after that. Asked again meanwhile, it kills instead of waiting."""
-        self._supervisor.send_signal(signal.SIGTERM)
+        lifeline = self._supervisor.stdin
+        if lifeline is None or lifeline.closed:
+            self._supervisor.send_signal(signal.SIGTERM)
+        else:
+            lifeline.close()  # unlike a signal this is not lost on a supervisor that has only just begun
         while True:
             try:
                 return self.wait_for_end()
