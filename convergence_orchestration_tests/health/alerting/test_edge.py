@@ -113,7 +113,7 @@ def test_a_tick_tells_what_is_wrong_and_a_silence_keeps_it_from_being_told(
     own: Settings, instance: dg.DagsterInstance, webhook: Receiver
 ) -> None:
     said, kept = tick(own, instance)
-    assert [(event.kind, event.about_subject, event.detail) for event in events_of(own)] == []
+    assert [(event.kind, event.about_subject, event.message) for event in events_of(own)] == []
     assert said == "0 alerts are open, 0 events are new, 0 messages were sent."
     a_run_fails(instance)
     said, kept = tick(own, instance, kept)
