@@ -72,20 +72,24 @@ def test_the_first_release_is_of_this_tree_and_waives_its_check_list_with_a_reas
 
 
 def test_a_second_start_finds_it_deployed(
-    directory: DataDirectory, capsys: pytest.CaptureFixture[str]
+    directory: DataDirectory, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     route(directory, 100)
 
     deploying.main([str(directory.path), "local-1"])
 
-    assert "is deployed" in "".join(capsys.readouterr())
+    assert "is deployed" in "".join(capsys.readouterr()) + caplog.text
 
 
 def test_a_dagster_that_cannot_be_asked_is_said_so(
-    directory: DataDirectory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    directory: DataDirectory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("DAGSTER_URL", "http://127.0.0.1:9")
 
     with pytest.raises(SystemExit, match="1"):
         deploying.main([str(directory.path), "local-1"])
-    assert "look after Dagster" in "".join(capsys.readouterr())
+    assert "look after Dagster" in "".join(capsys.readouterr()) + caplog.text

@@ -33,6 +33,8 @@ LAST_EVENT_TAG = "convergence/last_event"
 MOVES_TAG = "convergence/moves_traffic"
 """On every run that decides about traffic: while one lives the sensor leaves the decision to it."""
 MOVES = {MOVES_TAG: "yes"}
+_SOON = timedelta(seconds=5)
+"""Meters that count an answer so soon are waited for before the report of a release that ended is written."""
 
 
 class MigrateConfig(dg.Config):
@@ -120,6 +122,9 @@ def go_on(
 
 def _report(context: dg.OpExecutionContext, scene: "Scene", last: "ReleaseEvent") -> None:
     """The report of a release that ended; what keeps it from being written must not look as if the traffic had not moved."""
+    counted = 2 * scene.meters.step + scene.meters.late
+    if counted <= _SOON:  # else the report that is written once more some minutes later has the last answers
+        time.sleep(counted.total_seconds())
     try:
         materialize_report(context, scene, last.release_id)
     except ConvergenceError as error:
