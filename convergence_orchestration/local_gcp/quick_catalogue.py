@@ -30,6 +30,9 @@ _COLUMN = (
     "AND table_name = ? AND column_name = ?"
 )
 
+_RESULTS = "_results"
+"""Where local-bigquery keeps the answers of queries, in its own database."""
+
 QUICK = {
     _OBJECTS: """
         SELECT held.table_name, 'TABLE', coalesce(stats.record_count, 0)
@@ -85,6 +88,8 @@ def quick(fetch: Fetch, is_project: Callable[[str], bool], quoted: Callable[...,
             return fetch(QUICK[sql].format(lake=lake), list(params[1:]))
         if sql == _OBJECTS and params[2] is not None:
             return _result(*params)
+        if sql == _REQUIRED and params[1] == _RESULTS:
+            return []  # a query's answer has no such columns
         return fetch(sql, params)
 
     def _result(database: str, schema: str, table: str) -> list[tuple[Any, ...]]:
