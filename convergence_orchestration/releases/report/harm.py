@@ -23,6 +23,8 @@ _MOVES = frozenset({EventKind.TRAFFIC_ASKED, EventKind.ROLLED_BACK})
 _SLOW_ALLOWED = 0.01
 _SURELY_MISSING = log(20)
 """The log evidence from which on a share that is too small is said to be none by chance."""
+_PROBES_TELL = 3
+"""After so many failed probes no such evidence is asked for: meters do not count what no instance takes."""
 
 
 @dataclass(frozen=True)
@@ -100,14 +102,14 @@ def harm_of(
         given_up=whole.unanswered,
         # an error or a request that was given up may be among the slow ones, and counts once
         slow=max(beyond - whole.errors - whole.unanswered - allowed, 0),
-        missing=_missing(_stages(known), mine, theirs, _probes(known)),
+        missing=_missing(known, mine, theirs),
         slow_ms=slow_ms,
     )
 
 
-def _probes(events: Iterable[ReleaseEvent]) -> int:
-    """How often each of both was probed in all stages; each decision says it of the stage that it ends."""
-    found = (event.evidence.get("probes_ok") for event in events if event.kind in _MOVES)
+def _probes(events: Iterable[ReleaseEvent], outcome: str) -> int:
+    """How many probes of a revision ended so, `ok` or `failed`, in all stages; each decision says it of the stage that it ends."""
+    found = (event.evidence.get(f"probes_{outcome}") for event in events if event.kind in _MOVES)
     return sum(number for number in found if isinstance(number, int))
 
 
@@ -123,13 +125,14 @@ def _stages(events: Iterable[ReleaseEvent]) -> list[_Stage]:
 
 
 def _missing(
-    stages: Sequence[_Stage], mine: Sequence[Measurement], theirs: Sequence[Measurement], probes: int
+    events: Sequence[ReleaseEvent], mine: Sequence[Measurement], theirs: Sequence[Measurement]
 ) -> int:
     """How many requests fewer were counted than the stable revision's number lets expect; 0 if that may be chance.
 
     A request counts when it ends, which may be long after its stage, so all of the candidate's are taken but those of the stages in
     which it had everything.
     """
+    stages, probes = _stages(events), _probes(events, "ok")
     beside = expected = 0.0
     for stage in stages:
         if stage.percent < WHOLE:
@@ -143,5 +146,7 @@ def _missing(
     expected *= asked_beside / beside if beside else 0.0
     if counted >= expected:
         return 0
+    if _probes(events, "failed") >= _PROBES_TELL:
+        return round(expected - counted)
     evidence = log_evidence_quiet(round(counted), round(asked_beside), expected / (expected + asked_beside))
     return round(expected - counted) if evidence >= _SURELY_MISSING else 0

@@ -51,6 +51,16 @@ def test_what_hangs_still_is_missed_by_the_share_that_was_sent() -> None:
     assert str(found) == "100: about 100 never answered"
 
 
+def test_what_no_instance_took_is_missed_at_once_when_the_probes_failed() -> None:
+    in_a_second = [
+        _event(0.5, EventKind.TRAFFIC_ASKED, 10),
+        _event(1.5, EventKind.ROLLED_BACK, probes_failed=3),
+    ]
+    assert str(_harm(_second(0, 4, errors=1), events=in_a_second)) == "7: 1 errors, about 6 never answered"
+    chance = [in_a_second[0], _event(1.5, EventKind.ROLLED_BACK, probes_failed=2)]
+    assert str(_harm(_second(0, 4, errors=1), events=chance)) == "1: 1 errors"
+
+
 def test_what_is_given_up_behind_the_end_is_not_missing_any_more() -> None:
     late = tuple(_second(at, 35, unanswered=33) for at in range(10, 13))
     found = _harm(*(_second(at, 2) for at in range(10)), *late)
