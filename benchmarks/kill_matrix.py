@@ -38,7 +38,7 @@ _LOOK_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Row:
-    """Who dies at which calls, and how many die side by side: BigQuery's death hits all that are under way."""
+    """Who dies at which calls, and during how many onboardings side by side: BigQuery's death hits all that are under way."""
 
     victim: Victim
     calls: tuple[str, ...]
@@ -47,10 +47,10 @@ class Row:
 
 
 ROWS = {
-    "worker": Row("caller", OF_THE_RUN, 2 * len(OF_THE_RUN)),
-    "daemon": Row("caller", OF_THE_RUN, 2 * len(OF_THE_RUN), daemon_too=True),
+    "worker": Row("caller", OF_THE_RUN, 10 * len(OF_THE_RUN)),
+    "daemon": Row("caller", OF_THE_RUN, 10 * len(OF_THE_RUN), daemon_too=True),
     "api": Row("caller", OF_THE_API, 1),
-    "emulator": Row("emulator", tuple(CALLS), 2),
+    "emulator": Row("emulator", tuple(CALLS), 6),
 }
 
 
@@ -67,7 +67,7 @@ def main() -> None:
         assert platform.admin("POST", "/bootstrap", {}).is_success
         for victim in arguments.victims:
             begun = time.perf_counter()
-            found = [sentence for turn in range(arguments.times) for sentence in told(platform, victim, turn)]
+            found = killed(platform, victim, arguments.times)
             count = len(boundaries(*ROWS[victim].calls))
             seconds = time.perf_counter() - begun
             print(f"| {victim} | {count} | {arguments.times} | {len(found)} | {seconds:.0f} |", flush=True)
@@ -76,27 +76,28 @@ def main() -> None:
     sys.exit(bool(wrong))
 
 
-def told(platform: Platform, name: str, turn: int) -> list[str]:
-    """One turn, told on standard error: a run of an hour that is cut short has shown something, too."""
-    begun = time.perf_counter()
-    found = of(platform, name, turn)
-    sys.stderr.write(f"{name}, turn {turn + 1}: {len(found)} wrong, {time.perf_counter() - begun:.0f} s\n")
-    return found
-
-
-def of(platform: Platform, name: str, turn: int) -> list[str]:
-    """One turn over all boundaries of a victim; what went wrong."""
+def killed(platform: Platform, name: str, times: int) -> list[str]:
+    """Every boundary of a victim so many times; what went wrong."""
     row = ROWS[name]
     trials = [
         Trial(boundary, TenantId(f"{name}_{turn}_{number}_x"))
+        for turn in range(times)
         for number, boundary in enumerate(boundaries(*row.calls))
     ]
-    with daemon_dying(platform) if row.daemon_too else nullcontext():
-        for some in batched(trials, row.side_by_side, strict=False):
+    found, done = [], 0
+    for some in batched(trials, row.side_by_side, strict=False):
+        begun = time.perf_counter()
+        with daemon_dying(platform) if row.daemon_too else nullcontext():
             die(platform, some, row.victim)
-    found = what_is_wrong(platform, trials)
-    for trial in trials:  # every table slows the emulator
-        platform.bigquery().delete_dataset(f"tenant_{trial.tenant_id}", delete_contents=True)
+        wrong = what_is_wrong(platform, some)
+        for trial in some:  # every table slows the emulator
+            platform.bigquery().delete_dataset(f"tenant_{trial.tenant_id}", delete_contents=True)
+        done += len(some)
+        seconds = (
+            time.perf_counter() - begun
+        )  # told at once: a run of an hour that is cut short has shown something, too
+        sys.stderr.write(f"{name}: {done} of {len(trials)}, {len(wrong)} wrong, {seconds:.0f} s\n")
+        found += wrong
     return found
 
 
