@@ -105,6 +105,13 @@ class Settings(BaseSettings):
         description="How old Monitoring's numbers have to be to count as complete; unset, 120 at Google's, 0 at the emulator's.",
     )
 
+    local_max_instances: int = Field(
+        default=4,
+        ge=1,
+        description="Instances of one revision that `convergence up` runs at most on this machine, also where the "
+        "specification asks for more.",
+    )
+
     # The application
     environment: Environment = Field(
         default=Environment.DEVELOPMENT, description="development, staging or production."

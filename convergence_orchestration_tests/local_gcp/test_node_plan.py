@@ -54,6 +54,12 @@ def test_an_unknown_load_changes_nothing_and_the_bounds_always_hold() -> None:
     assert rescale(Scale(0), Bounds(0, 0, 1), 0.0, 0).count == 1
 
 
+def test_a_machine_with_room_for_few_runs_few() -> None:
+    assert _BOUNDS.within(None) == _BOUNDS
+    assert _BOUNDS.within(4) == Bounds(2, 4, 100)
+    assert rescale(Scale(0), _BOUNDS.within(1), 9999.0, 0).count == 1
+
+
 # starting and failing
 
 

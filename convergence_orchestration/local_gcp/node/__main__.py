@@ -49,7 +49,9 @@ def main(argv: list[str] | None = None) -> None:
     except PermanentError as error:
         sys.exit(error.message)
     builder = Builder(store, data_dir, _clock)
-    node = Node(store, data_dir, Surroundings(variables, arguments.limit_memory), _clock)
+    node = Node(
+        store, data_dir, Surroundings(variables, arguments.limit_memory, arguments.most_instances), _clock
+    )
     beat = _Beat()
     if arguments.health_port is not None:
         _serve_health(arguments.health_port, beat)
@@ -140,6 +142,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--limit-memory", action="store_true", help="hold instances to their memory limit (address space)"
+    )
+    parser.add_argument(
+        "--most-instances", type=int, help="of one revision, whatever it asks for; default: what it asks for"
     )
     parser.add_argument("--stop-instances", action="store_true", help="end all instances, and be done")
     return parser.parse_args(argv)

@@ -145,6 +145,7 @@ class Node:
             scaling.max_instance_count,
             one.revision.max_instance_request_concurrency,
         )
+        bounds = bounds.within(self._surroundings.most_instances)
         before = self._scales.get(one.revision.name, Scale(len(self._crew.of(one.revision.name))))
         scale = rescale(before, bounds, status.in_flight.get(one.short), now)
         self._scales[one.revision.name] = scale

@@ -38,10 +38,17 @@ class CannotRunError(Exception):
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the machine gives to every instance: variables of its own, and whether memory is limited."""
+    """What the machine gives to the instances.
+
+    Attributes:
+        variables: of its own, for each of them.
+        is_memory_limited: whether they are held to their memory limit.
+        most_instances: so many of one revision have room, whatever it asks for; None: as many as it asks for.
+    """
 
     variables: Mapping[str, str]
     is_memory_limited: bool = False
+    most_instances: int | None = None
 
 
 def program_for(

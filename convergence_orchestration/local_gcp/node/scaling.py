@@ -5,7 +5,7 @@ each minute that fewer would have been enough.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _USED = 0.6
 """The share of an instance's concurrency that is filled before another is started, as Cloud Run aims for."""
@@ -19,6 +19,12 @@ class Bounds:
     minimum: int
     maximum: int
     concurrency: int
+
+    def within(self, most: int | None) -> "Bounds":
+        """The same on a machine that has room for so many; None: for any number."""
+        if most is None:
+            return self
+        return replace(self, minimum=min(self.minimum, most), maximum=min(self.maximum, most))
 
 
 @dataclass(frozen=True)
