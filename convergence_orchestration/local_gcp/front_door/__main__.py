@@ -35,7 +35,12 @@ def main(argv: list[str] | None = None) -> None:
     begin(arguments.data_dir)
     directory = Directory.at(arguments.data_dir)
     ports = FrontDoorPorts(
-        arguments.http_port, arguments.https_port, arguments.admin_port, arguments.host, arguments.source
+        arguments.http_port,
+        arguments.https_port,
+        arguments.admin_port,
+        arguments.host,
+        arguments.source,
+        arguments.https_only,
     )
     names = (*LOCAL_NAMES, *arguments.name)
     try:
@@ -111,6 +116,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--host", default=LOOPBACK, help="address of both; default 127.0.0.1")
     parser.add_argument("--source", default=LOOPBACK, help="address that instances see; default 127.0.0.1")
     parser.add_argument("--https-port", type=int, required=True, help="the same with TLS")
+    parser.add_argument("--https-only", action="store_true", help="send whoever asks in clear to HTTPS")
     parser.add_argument(
         "--default",
         default="",

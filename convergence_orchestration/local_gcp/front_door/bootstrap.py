@@ -43,6 +43,7 @@ class FrontDoorPorts:
     Attributes:
         host: of the first two; the administration is on 127.0.0.1.
         source: the address that instances see Envoy come from.
+        is_https_only: whoever asks in clear is sent to the port with TLS, as Cloud Run does it.
     """
 
     http: int
@@ -50,10 +51,13 @@ class FrontDoorPorts:
     admin: int = 0
     host: str = LOOPBACK
     source: str = LOOPBACK
+    is_https_only: bool = False
 
 
 def bootstrap(directory: Directory, ports: FrontDoorPorts) -> dict[str, Any]:
     """The whole document."""
+    routes = {"rds": {"route_config_name": ROUTES, "config_source": _file(directory.routes)}}
+    in_clear = {"route_config": _to_https(ports.https)} if ports.is_https_only else routes
     return {
         "node": {"id": "front-door", "cluster": "front-door"},
         "admin": {"address": _address(LOOPBACK, ports.admin)},
@@ -63,8 +67,13 @@ def bootstrap(directory: Directory, ports: FrontDoorPorts) -> dict[str, Any]:
         "dynamic_resources": {"cds_config": _file(directory.clusters)},
         "static_resources": {
             "listeners": [
-                _listener("http", _address(ports.host, ports.http), directory, None),
-                _listener("https", _address(ports.host, ports.https), directory, _tls(directory)),
+                _listener("http", _address(ports.host, ports.http), _connections(directory, in_clear)),
+                _listener(
+                    "https",
+                    _address(ports.host, ports.https),
+                    _connections(directory, routes),
+                    _tls(directory),
+                ),
             ]
         },
     }
@@ -83,17 +92,18 @@ def secrets(directory: Directory) -> dict[str, Any]:
 
 
 def _listener(
-    name: str, address: dict[str, Any], directory: Directory, tls: dict[str, Any] | None
+    name: str, address: dict[str, Any], connections: dict[str, Any], tls: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    chain: dict[str, Any] = {"filters": [{"name": "http", "typed_config": _connections(directory)}]}
+    chain: dict[str, Any] = {"filters": [{"name": "http", "typed_config": connections}]}
     if tls is not None:
         chain["transport_socket"] = tls
     # With reuse_port two Envoys could share a port and answer in turns.
     return {"name": name, "address": address, "enable_reuse_port": False, "filter_chains": [chain]}
 
 
-def _connections(directory: Directory) -> dict[str, Any]:
+def _connections(directory: Directory, routes: dict[str, Any]) -> dict[str, Any]:
     return {
+        **routes,
         "@type": _filter("network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": STAT_PREFIX,
         "codec_type": "AUTO",
@@ -112,7 +122,6 @@ def _connections(directory: Directory) -> dict[str, Any]:
         "strip_any_host_port": True,
         "stream_idle_timeout": "0s",  # the revision's timeout counts
         "upgrade_configs": [{"upgrade_type": "websocket"}],
-        "rds": {"route_config_name": ROUTES, "config_source": _file(directory.routes)},
         "local_reply_config": {"mappers": _replies()},
         "access_log": [_access_log(directory)],
         "http_filters": [
@@ -122,6 +131,12 @@ def _connections(directory: Directory) -> dict[str, Any]:
             }
         ],
     }
+
+
+def _to_https(port: int) -> dict[str, Any]:
+    there = {"https_redirect": True, "port_redirect": port, "response_code": "FOUND"}
+    everybody = {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "redirect": there}]}
+    return {"name": "to_https", "virtual_hosts": [everybody]}
 
 
 def _replies() -> list[dict[str, Any]]:

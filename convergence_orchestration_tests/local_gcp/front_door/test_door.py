@@ -24,6 +24,7 @@ from convergence_orchestration.local_gcp.front_door_contract import (
     write_routes,
 )
 from convergence_orchestration.local_gcp.local_ca import ca_path
+from convergence_orchestration.releases.answering import client
 from convergence_orchestration_tests.emulators import stop
 from convergence_orchestration_tests.local_gcp.front_door.doors import (
     PROJECT,
@@ -64,6 +65,18 @@ def _logged(door: Door, revision_name: str) -> dict[str, object]:
     return eventually(
         lambda: next((line for line in _log_lines(door) if line["revision"] == revision_name), None)
     )
+
+
+def test_with_https_alone_whoever_asks_in_clear_is_sent_there(tmp_path: Path, blue: Instance) -> None:
+    with running_door(tmp_path / "secure", "--https-only") as door:
+        door.serve(service(revision("api-1", blue, percent=100)))
+
+        answer = door.get("/a?b=c")
+
+        assert answer.status_code == httpx.codes.FOUND
+        assert answer.headers["Location"] == f"https://api.localhost:{door.https_port}/a?b=c"
+        with client(str(ca_path(door.data_dir))) as http:
+            assert http.get(answer.headers["Location"]).text == "blue"
 
 
 def test_requests_are_split_as_asked(door: Door, blue: Instance, green: Instance) -> None:
