@@ -11,7 +11,6 @@ from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.local_platform.directory import DataDirectory
 from convergence_orchestration.local_platform.environment import platform_settings
 from convergence_orchestration.local_platform.model import AdminKeySource
-from convergence_orchestration.local_platform.ports import Ports
 from convergence_orchestration.local_platform.running import running_platform
 from convergence_orchestration.local_platform.services import Addresses
 from convergence_orchestration.settings import Settings, load_settings
@@ -24,10 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Access:
-    """An API and the key that opens it."""
+    """An API and the key that opens it.
+
+    Attributes:
+        authority_file: who signed its certificate; None: those that this machine trusts.
+    """
 
     url: str
     admin_key: "SecretStr"
+    authority_file: str | None = None
 
 
 def access_to(directory: DataDirectory, api_url: str | None) -> Access:
@@ -38,15 +42,14 @@ def access_to(directory: DataDirectory, api_url: str | None) -> Access:
         PermanentError: the key that is wanted is not there, or ADMIN_API_KEY or another setting is wrong.
     """
     if api_url is not None:
-        key = load_settings().admin_api_key
-        if key is None:
+        settings = load_settings()
+        if settings.admin_api_key is None:
             raise PermanentError(
                 ErrorCode.INVALID_SETTINGS, f"Set ADMIN_API_KEY to the administrators' key of {api_url}."
             )
-        return Access(api_url.rstrip("/"), key)
-    platform = running_platform(directory)
-    url = Addresses.of(Ports(platform.base_port), platform.api_host).api
-    return Access(url, administrators_key(directory))
+        return Access(api_url.rstrip("/"), settings.admin_api_key, settings.run_authority_file)
+    addresses = Addresses.of(running_platform(directory))
+    return Access(addresses.api, administrators_key(directory), addresses.authority_file)
 
 
 def administrators_key(directory: DataDirectory) -> "SecretStr":

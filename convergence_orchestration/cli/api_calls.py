@@ -11,6 +11,7 @@ import httpx
 
 from convergence_orchestration.cli.access import Access
 from convergence_orchestration.errors import ConvergenceError, ErrorCode, PermanentError, TransientError
+from convergence_orchestration.releases.answering import client
 
 _CONNECT_SECONDS = 10.0
 _BEYOND_THE_WAIT_SECONDS = 60.0  # an answer may come later than the API promised
@@ -69,11 +70,9 @@ class ApiCalls:
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
         timeout = httpx.Timeout(self._wait_seconds + _BEYOND_THE_WAIT_SECONDS, connect=_CONNECT_SECONDS)
-        # no proxy of the environment knows the way to a loopback port
-        is_remote = httpx.URL(url).host not in _LOOPBACK
         try:
-            with httpx.Client(timeout=timeout, trust_env=is_remote) as client:
-                response = client.request(method, url, json=body, params=query or None, headers=headers)
+            with self._client(url, timeout) as http:
+                response = http.request(method, url, json=body, params=query or None, headers=headers)
         except httpx.HTTPError as error:
             raise TransientError(
                 ErrorCode.UNAVAILABLE,
@@ -81,6 +80,12 @@ class ApiCalls:
                 f"({type(error).__name__}).",
             ) from None
         return _read(response)
+
+    def _client(self, url: str, timeout: httpx.Timeout) -> httpx.Client:
+        if self._access.authority_file is not None:
+            return client(self._access.authority_file, timeout)
+        # no proxy of the environment knows the way to a loopback port
+        return httpx.Client(timeout=timeout, trust_env=httpx.URL(url).host not in _LOOPBACK)
 
 
 def _read(response: httpx.Response) -> Answer:

@@ -60,10 +60,9 @@ def _findings(data_dir: Path, *, google_cloud: bool) -> "tuple[Finding, ...]":
 
 
 def _api_url(platform: "PlatformRecord") -> str:
-    from convergence_orchestration.local_platform.ports import Ports  # noqa: PLC0415 not for --help
-    from convergence_orchestration.local_platform.services import Addresses  # noqa: PLC0415
+    from convergence_orchestration.local_platform.services import Addresses  # noqa: PLC0415 not for --help
 
-    return Addresses.of(Ports(platform.base_port), platform.api_host).api
+    return Addresses.of(platform).api
 
 
 def _dagster(settings: "Settings") -> "list[Address]":

@@ -4,14 +4,13 @@ What belongs here: commands. The steps are `environment/preparing.py`, the ones 
 that job, preparing leaves no row in the audit log as long as there is none.
 """
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from convergence_orchestration.cli.admin_keys import GoogleCloud, cloud_at
 from convergence_orchestration.cli.audited import audited
-from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, DataDir
+from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, DataDir, EnvironmentName
 from convergence_orchestration.cli.reporting import console, tell
 
 app = typer.Typer(
@@ -19,14 +18,8 @@ app = typer.Typer(
 )
 
 
-class _Environment(StrEnum):
-    DEVELOPMENT = "development"
-    STAGING = "staging"
-    PRODUCTION = "production"
-
-
 _Which = Annotated[
-    _Environment | None, typer.Option("--environment", help="Which one; left out: ENVIRONMENT's.")
+    EnvironmentName | None, typer.Option("--environment", help="Which one; left out: ENVIRONMENT's.")
 ]
 
 

@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convergence_orchestration.cli.options import (
-    DEFAULT_DATA_DIR,
     AsJson,
     BasePort,
-    DataDir,
+    DataDirOfEnvironment,
+    EnvironmentName,
+    OfEnvironment,
+    data_dir_of,
     directory_at,
     flag_for,
 )
 from convergence_orchestration.cli.reporting import ExitStatus, console, interrupted_by_signals, tell
 
 if TYPE_CHECKING:
+    from convergence_orchestration.local_platform.directory import DataDirectory
     from convergence_orchestration.local_platform.health import PlatformHealth
     from convergence_orchestration.local_platform.model import PlatformRecord
     from convergence_orchestration.local_platform.start import AlreadyRuns, Running
@@ -29,7 +32,15 @@ if TYPE_CHECKING:
 
 def up(
     *,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
+    environment: Annotated[
+        EnvironmentName | None,
+        typer.Option(
+            "--environment",
+            help="What to start.",
+            show_default="ENVIRONMENT's, else as last time in the data directory, else development",
+        ),
+    ] = None,
+    data_dir: DataDirOfEnvironment = None,
     base_port: BasePort = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return when it is healthy and leave it running.")
@@ -37,16 +48,20 @@ def up(
 ) -> None:
     """Start the platform on this machine; Ctrl-C or `convergence down` stops it.
 
+    Staging and production are the same platform with their own settings: HTTPS alone, their own key ring, administrators'
+    key and specification of the service, and a data directory of their own.
+
     Exit status 3 if one already runs in the data directory.
     """
+    from convergence_orchestration.local_platform.choosing import settings_to_start  # noqa: PLC0415
     from convergence_orchestration.local_platform.start import AlreadyRuns, start  # noqa: PLC0415
-    from convergence_orchestration.settings import load_settings  # noqa: PLC0415
 
-    settings = load_settings()
+    path = data_dir_of(data_dir, environment)
+    settings = settings_to_start(directory_at(path), environment)
     interrupted_by_signals()
     began = time.monotonic()
     try:
-        running = start(directory_at(data_dir), settings, base_port)
+        running = start(directory_at(path), settings, base_port)
     except AlreadyRuns as already:
         _tell_addresses(already)
         raise typer.Exit(ExitStatus.ALREADY_RUNS) from None
@@ -57,16 +72,16 @@ def up(
     platform = _until_healthy(running)
     if detach:
         running.let_go()  # before anything is said: nobody may be listening
-    _say_what_next(platform, data_dir, time.monotonic() - began, detach=detach)
+    _say_what_next(platform, path, time.monotonic() - began, detach=detach)
     if not detach:
         _until_the_end(running)
 
 
-def down(*, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def down(*, environment: OfEnvironment = None, data_dir: DataDirOfEnvironment = None) -> None:
     """Stop the platform to its last process, also one whose supervisor was killed."""
     from convergence_orchestration.local_platform.stop import stop  # noqa: PLC0415
 
-    directory = directory_at(data_dir)
+    directory = directory_at(data_dir_of(data_dir, environment))
     stopped = stop(directory)
     if not stopped.anything:
         typer.echo(f"Nothing runs in {directory.path}.")
@@ -76,15 +91,18 @@ def down(*, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     typer.echo(f"Stopped the platform in {directory.path}.")
 
 
-def status(*, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
+def status(
+    *, environment: OfEnvironment = None, data_dir: DataDirOfEnvironment = None, as_json: AsJson = False
+) -> None:
     """Ask every service how it is: exit status 0 if all are healthy, 1 if not, 4 if nothing runs."""
     from convergence_orchestration.local_platform.health import look  # noqa: PLC0415
 
-    health = look(directory_at(data_dir))
+    directory = directory_at(data_dir_of(data_dir, environment))
+    health = look(directory)
     if as_json:
         typer.echo(json.dumps(health.as_json(), indent=2))
     else:
-        _print_health(health)
+        _print_health(health, directory)
     if health.is_down:
         raise typer.Exit(ExitStatus.NOTHING_RUNS)
     if not health.healthy:
@@ -130,17 +148,17 @@ def _say_what_next(platform: "PlatformRecord", data_dir: Path, seconds: float, *
 
 def _tell_addresses(already: "AlreadyRuns") -> None:
     from convergence_orchestration.cli.progress import address_lines  # noqa: PLC0415
-    from convergence_orchestration.local_platform.ports import Ports  # noqa: PLC0415
-    from convergence_orchestration.local_platform.services import Addresses  # noqa: PLC0415
 
     tell(already.message)
     if already.platform:
-        tell(address_lines(Addresses.of(Ports(already.platform.base_port), already.platform.api_host)))
+        tell(address_lines(already.platform))
 
 
-def _print_health(health: "PlatformHealth") -> None:
+def _print_health(health: "PlatformHealth", directory: "DataDirectory") -> None:
     if health.is_down:
-        tell(f"Nothing runs in {health.data_dir}: start it with convergence up.")
+        from convergence_orchestration.local_platform.running import nothing_runs_in  # noqa: PLC0415
+
+        tell(nothing_runs_in(directory))
         return
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415

@@ -3,6 +3,7 @@
 What belongs here: showing it, and the closing words with the addresses.
 """
 
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from convergence_orchestration.cli.options import flag_for
+from convergence_orchestration.local_platform.environment import environment_of
 from convergence_orchestration.local_platform.model import (
     AdminKeySource,
     PlatformRecord,
@@ -23,8 +25,8 @@ from convergence_orchestration.local_platform.model import (
     ServiceRecord,
     ServiceState,
 )
-from convergence_orchestration.local_platform.ports import Ports
 from convergence_orchestration.local_platform.services import Addresses
+from convergence_orchestration.settings import Environment
 
 TITLES = {
     ServiceName.LOCAL_GCP: "local Google Cloud",
@@ -107,34 +109,40 @@ class LiveTable:
 
 
 def closing_words(platform: PlatformRecord, data_dir: Path, seconds: float) -> str:
-    """Where everything is and what to do next."""
-    addresses = Addresses.of(Ports(platform.base_port), platform.api_host)
+    """Which environment it is, where everything is and what to do next."""
+    addresses = Addresses.of(platform)
+    trust = f" --cacert {shlex.quote(addresses.authority_file)}" if addresses.authority_file else ""
     flag = flag_for(data_dir)
     if platform.admin_key_source is AdminKeySource.ENVIRONMENT:
         key = "# the administrators' key is the one in ADMIN_API_KEY"
     else:
         key = f'export ADMIN_API_KEY="$(convergence admin-key{flag})"'
     return f"""\
-The platform is up after {seconds:.1f} s.
+The {environment_of(platform)} platform is up after {seconds:.1f} s: API {addresses.api}, Dagster {addresses.webserver}
 
-{address_lines(addresses)}
+{address_lines(platform)}
 
 Next:
   {key}
-  curl -X POST {addresses.api}/api/v1/admin/bootstrap -H "X-Admin-Key: $ADMIN_API_KEY"
+  curl{trust} -X POST {addresses.api}/api/v1/admin/bootstrap -H "X-Admin-Key: $ADMIN_API_KEY"
   convergence tenant create acmecorp{flag}
   convergence key issue acmecorp{flag}
   convergence logs api --follow{flag}
 Or look at {addresses.webserver} and launch the job bootstrap there."""
 
 
-def address_lines(addresses: Addresses) -> str:
+def address_lines(platform: PlatformRecord) -> str:
     """The addresses, a line for each."""
-    return f"""\
-  API                  {addresses.api} (calls: {addresses.api}/docs)
-  Dagster              {addresses.webserver}
-  BigQuery             {addresses.bigquery}
-  Google Cloud         {addresses.local_gcp_grpc} (gRPC), {addresses.local_gcp_rest} (REST)"""
+    addresses = Addresses.of(platform)
+    has_docs = environment_of(platform) is not Environment.PRODUCTION
+    lines = {
+        "API": addresses.api + (f" (calls: {addresses.api}/docs)" if has_docs else ""),
+        "its certificate": f"trust {addresses.authority_file}" if addresses.authority_file else "",
+        "Dagster": addresses.webserver,
+        "BigQuery": addresses.bigquery,
+        "Google Cloud": f"{addresses.local_gcp_grpc} (gRPC), {addresses.local_gcp_rest} (REST)",
+    }
+    return "\n".join(f"  {name:<20} {text}" for name, text in lines.items() if text)
 
 
 def _line(name: ServiceName, service: ServiceRecord) -> str:

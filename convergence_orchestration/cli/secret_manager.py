@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convergence_orchestration.cli.audited import audited
-from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, DataDir, directory_at
+from convergence_orchestration.cli.options import (
+    DEFAULT_DATA_DIR,
+    DataDir,
+    DataDirOfEnvironment,
+    OfEnvironment,
+    data_dir_of,
+    directory_at,
+)
 from convergence_orchestration.cli.reporting import tell
 
 if TYPE_CHECKING:
@@ -23,7 +30,8 @@ if TYPE_CHECKING:
 def admin_key(
     context: typer.Context,
     *,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
+    environment: OfEnvironment = None,
+    data_dir: DataDirOfEnvironment = None,
     store: Annotated[
         bool, typer.Option("--set", help="Read a new key from standard input and store it.")
     ] = False,
@@ -39,18 +47,19 @@ def admin_key(
         _refuse_misplaced(context)
         return
     from convergence_orchestration.cli import access  # noqa: PLC0415 not for --help
-    from convergence_orchestration.settings import load_settings  # noqa: PLC0415
+    from convergence_orchestration.cli.platforms import settings_at  # noqa: PLC0415
 
-    directory = directory_at(data_dir)
+    path = data_dir_of(data_dir, environment)
+    settings = settings_at(path, google_cloud=google_cloud, environment=environment or "")
     if store:
-        settings = load_settings() if google_cloud else access.writable_settings(directory)
+        if not google_cloud:
+            access.writable_settings(directory_at(path))
         version = stored_as(settings, _new_key())
         tell(f"Stored as {version}; a running API takes it within seconds.")
         return
-    if google_cloud:
-        typer.echo(_stored(load_settings(admin_api_key=None)).get_secret_value())
-        return
-    typer.echo(access.administrators_key(directory).get_secret_value())
+    is_its_own = not google_cloud and settings == settings_at(path, google_cloud=False)
+    key = access.administrators_key(directory_at(path)) if is_its_own else _stored(settings)
+    typer.echo(key.get_secret_value())
 
 
 def _refuse_misplaced(context: typer.Context) -> None:
@@ -100,7 +109,8 @@ def _stored(settings: "Settings") -> "SecretStr":
     from convergence_orchestration.cli.access import secrets_of  # noqa: PLC0415
     from convergence_orchestration.keys import admin  # noqa: PLC0415
 
-    return admin.read(settings, secrets_of(settings)).key
+    in_secret_manager = settings.model_copy(update={"admin_api_key": None})
+    return admin.read(in_secret_manager, secrets_of(settings)).key
 
 
 def _new_key() -> "SecretStr":

@@ -14,6 +14,7 @@ from convergence_orchestration.cli.access import Access
 from convergence_orchestration.cli.api_calls import ApiCalls
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.gcp.clients import bigquery_client
+from convergence_orchestration.releases.answering import client
 from convergence_orchestration.settings import Settings
 
 TENANTS = ("acmecorp", "globex")
@@ -125,10 +126,11 @@ class Story:
         return ApiCalls(self.access, _WAIT_SECONDS)
 
     def _as_tenant(self, tenant: str) -> httpx.Response:
-        url = f"{self.access.url}/api/v1/tenants/me"
-        return httpx.get(
-            url, headers={"X-API-Key": self.keys[tenant]}, timeout=_WAIT_SECONDS, trust_env=False
-        )
+        url, headers = f"{self.access.url}/api/v1/tenants/me", {"X-API-Key": self.keys[tenant]}
+        if self.access.authority_file is None:
+            return httpx.get(url, headers=headers, timeout=_WAIT_SECONDS, trust_env=False)
+        with client(self.access.authority_file, _WAIT_SECONDS) as http:
+            return http.get(url, headers=headers)
 
 
 def _require(is_as_it_must_be: bool, otherwise: str) -> None:  # noqa: FBT001 reads as a sentence

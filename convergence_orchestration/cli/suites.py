@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, DataDir, directory_at
+from convergence_orchestration.cli.options import data_dir_of, directory_at
 from convergence_orchestration.cli.reporting import ExitStatus, console, tell
 
 if TYPE_CHECKING:
@@ -31,11 +31,21 @@ Url = Annotated[
         show_default=False,
     ),
 ]
+SuiteDataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        envvar="CONVERGENCE_DATA_DIR",
+        help="The local platform, where no address is given.",
+        show_default="that of the suite's environment",
+    ),
+]
 AuthorityFile = Annotated[
     str,
     typer.Option(
         envvar="RUN_AUTHORITY_FILE",
-        help="PEM file of the authority that signed its certificate; left out, those that this machine trusts.",
+        help="PEM file of the authority that signed its certificate; left out, for *.localhost the local platform's, else "
+        "those that this machine trusts.",
         show_default=False,
     ),
 ]
@@ -53,7 +63,7 @@ def _command(suite: str, sentence: str) -> None:
         url: Url = "",
         authority_file: AuthorityFile = "",
         junit: JUnit = None,
-        data_dir: DataDir = DEFAULT_DATA_DIR,
+        data_dir: SuiteDataDir = None,
     ) -> None:
         _run(suite, url, authority_file, junit, data_dir)
 
@@ -67,13 +77,14 @@ _command(
 )
 
 
-def _run(suite: str, url: str, authority_file: str, junit: Path | None, data_dir: Path) -> None:
+def _run(suite: str, url: str, authority_file: str, junit: Path | None, data_dir: Path | None) -> None:
     from datetime import UTC, datetime  # noqa: PLC0415 not for --help
 
     from convergence_orchestration.suites.running import SuiteName, run  # noqa: PLC0415
 
     name = SuiteName(suite)
-    target = _target(name, url, authority_file, data_dir)
+    path = data_dir_of(data_dir, None if name is SuiteName.LOCAL else name)
+    target = _target(name, url, authority_file, path)
     tell(f"The {suite} suite against {target.url}")
     out = console()
     report = run(name, target, lambda: datetime.now(UTC), lambda result: out.print(_line(result)))
@@ -107,16 +118,25 @@ def _target(name: "SuiteName", url: str, authority_file: str, data_dir: Path) ->
     needs_key = not SUITES[name].only_reads
     if address:
         key = access_to(directory_at(data_dir), address).admin_key if needs_key else None
-        return parse_target(address, key, authority_file or None)
+        return parse_target(address, key, authority_file or _authority_of(address, data_dir))
     from convergence_orchestration.cli.platforms import settings_at  # noqa: PLC0415
     from convergence_orchestration.suites.releases import served_address  # noqa: PLC0415
 
     settings = settings_at(data_dir, google_cloud=False)
-    access = access_to(directory_at(data_dir), None)
-    address = access.url if name == "local" else served_address(settings)
+    access = access_to(directory_at(data_dir), None) if needs_key else None
+    address = access.url if access and name == "local" else served_address(settings)
     return parse_target(
-        address, access.admin_key if needs_key else None, authority_file or settings.run_authority_file
+        address, access.admin_key if access else None, authority_file or settings.run_authority_file
     )
+
+
+def _authority_of(address: str, data_dir: Path) -> str | None:
+    """Who signs what the platform of the data directory serves on this machine; None for any other address."""
+    from urllib.parse import urlsplit  # noqa: PLC0415 not for --help
+
+    authority = directory_at(data_dir).authority_file
+    is_own = (urlsplit(address).hostname or "").endswith(".localhost") and authority.is_file()
+    return str(authority) if is_own else None
 
 
 def _line(result: "CaseResult") -> str:

@@ -7,18 +7,19 @@ import json
 import logging
 import re
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
+
+import httpx
 
 import convergence_orchestration
 from convergence_orchestration import __version__
 from convergence_orchestration.doctor.model import Area, Finding, Patient, State
 from convergence_orchestration.errors import PermanentError
 from convergence_orchestration.logs import sample
+from convergence_orchestration.releases.answering import client
 from convergence_orchestration.warehouse.catalogue import central_tables, tenant_tables
 
 _ROOT: Final = Path(convergence_orchestration.__file__).parents[1]
@@ -33,7 +34,7 @@ def versions(patient: Patient, api_url: str | None = None, root: Path = _ROOT) -
     """Every version that can be wrong."""
     yield from unconfigured(root)
     if api_url is not None:
-        yield deployed(served_version(api_url), api_url, patient)
+        yield deployed(served_version(api_url, patient.settings.run_authority_file), api_url, patient)
 
 
 def unconfigured(root: Path = _ROOT) -> Iterator[Finding]:
@@ -134,14 +135,12 @@ def deployed(served: str | None, api_url: str, patient: Patient) -> Finding:
     )
 
 
-def served_version(api_url: str) -> str | None:
-    """The version that an API's /health tells; None if it tells none."""
+def served_version(api_url: str, authority_file: str | None = None) -> str | None:
+    """The version that an API's /health tells; None if it tells none, or shows no certificate of this authority."""
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-            f"{api_url}/health", timeout=_SECONDS
-        ) as answer:
-            return str(json.load(answer)["version"])
-    except (urllib.error.URLError, OSError, ValueError, KeyError, TypeError):
+        with client(authority_file, _SECONDS) as http:
+            return str(http.get(f"{api_url}/health").json()["version"])
+    except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -16,6 +16,7 @@ from convergence_orchestration.errors import ConvergenceError
 from convergence_orchestration.local_platform import lifeline, record
 from convergence_orchestration.local_platform.deploying import is_deployed
 from convergence_orchestration.local_platform.directory import DataDirectory
+from convergence_orchestration.local_platform.environment import is_https_only
 from convergence_orchestration.local_platform.model import PlatformState
 from convergence_orchestration.local_platform.ports import Ports
 from convergence_orchestration.local_platform.processes import identity_of
@@ -49,7 +50,7 @@ async def _run(directory: DataDirectory, settings: Settings, is_first_start: boo
     services = platform_services(
         directory,
         ports,
-        Addresses.of(ports, platform.api_host),
+        Addresses.of(platform),
         settings.gcp_project_id,
         os.environ,
         is_first_start=is_first_start,
@@ -57,6 +58,8 @@ async def _run(directory: DataDirectory, settings: Settings, is_first_start: boo
             specification_of(settings.environment).service,
             f"local-{platform.platform_id[:8]}",
             is_deployed(directory, settings),
+            settings.local_max_instances,
+            is_https_only(settings.environment),
         ),
     )
     supervisor = Supervisor(services, directory, replace(platform, supervisor=identity_of(os.getpid())))

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from convergence_orchestration.errors import ErrorCode, PermanentError
 from convergence_orchestration.local_platform.model import ServiceName
+from convergence_orchestration.settings import Environment
 
+DEFAULT_NAME = ".convergence"
 SUPERVISOR_LOG = "supervisor"
 _LOCK_PAUSE_SECONDS = 0.05
 
@@ -30,6 +32,12 @@ class DataDirectory:
     def at(cls, path: Path) -> "DataDirectory":
         """The data directory at `path`, which may be relative to the working directory and need not exist."""
         return cls(path.expanduser().resolve())
+
+    @classmethod
+    def name_for(cls, environment: Environment) -> str:
+        """The name that the data directory of an environment has unless another one is chosen."""
+        is_default = environment is Environment.DEVELOPMENT
+        return DEFAULT_NAME if is_default else f"{DEFAULT_NAME}-{environment}"
 
     @property
     def record_file(self) -> Path:

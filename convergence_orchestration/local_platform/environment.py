@@ -14,7 +14,7 @@ from convergence_orchestration.local_platform.directory import DataDirectory
 from convergence_orchestration.local_platform.model import PlatformRecord
 from convergence_orchestration.local_platform.ports import LOOPBACK, Ports, front_door_source
 from convergence_orchestration.local_platform.processes import PLATFORM_ID_VARIABLE
-from convergence_orchestration.settings import Settings, load_settings
+from convergence_orchestration.settings import Environment, Settings, load_settings
 
 ADMIN_KEY_VARIABLE = "ADMIN_API_KEY"
 
@@ -36,9 +36,20 @@ def listening_host(settings: Settings) -> str:
     return settings.api_host if "api_host" in settings.model_fields_set else LOOPBACK
 
 
-def remembered(settings: Settings) -> dict[str, str]:
+def environment_of(record: PlatformRecord) -> Environment:
+    """Which environment the platform is."""
+    return Environment(record.variables.get("environment", Environment.DEVELOPMENT))
+
+
+def is_https_only(environment: Environment) -> bool:
+    """Whether the API is reached with TLS alone; developers may call it in clear."""
+    return environment is not Environment.DEVELOPMENT
+
+
+def remembered(settings: Settings, directory: DataDirectory) -> dict[str, str]:
     """The settings for the platform's record: those that name things, none of them secret."""
-    values = {name: getattr(settings, name) for name in _REMEMBERED}
+    named = {name: getattr(settings, name) for name in _REMEMBERED}
+    values = {**named, "run_authority_file": directory.authority_file}
     return {name: _as_text(value) for name, value in values.items() if value is not None}
 
 

@@ -70,7 +70,7 @@ def _health(
     services: dict[str, ServiceHealth],
     instances: tuple[cloud_run.RunningInstance, ...] = (),
 ) -> PlatformHealth:
-    addresses = Addresses.of(Ports(platform.base_port), platform.api_host) if platform else None
+    addresses = Addresses.of(platform) if platform else None
     return PlatformHealth(
         api_url=addresses.api if addresses else None,
         dagster_url=addresses.webserver if addresses else None,
@@ -86,9 +86,9 @@ def _health(
 async def _ask_all(
     platform: PlatformRecord, instances: tuple[cloud_run.RunningInstance, ...]
 ) -> dict[str, ServiceHealth]:
-    ports = Ports(platform.base_port)
-    addresses = Addresses.of(ports, platform.api_host)
-    asked = service_probes(ports, addresses, platform.variables["gcp_project_id"], time.time)
+    asked = service_probes(
+        Ports(platform.base_port), Addresses.of(platform), platform.variables["gcp_project_id"], time.time
+    )
     async with httpx.AsyncClient(trust_env=False) as client:
         api = asked.pop(ServiceName.API)
         found = await asyncio.gather(

@@ -13,6 +13,7 @@ import httpx
 
 from convergence_orchestration.local_platform.dagster_home import LOCATION_NAME
 from convergence_orchestration.local_platform.ports import LOOPBACK
+from convergence_orchestration.releases.answering import async_client
 
 Probe = Callable[[httpx.AsyncClient, float], Coroutine[Any, Any, None]]
 """Given a client and when the service's process started (seconds since the epoch)."""
@@ -54,9 +55,29 @@ def api_probe(url: str) -> Probe:
     return ask
 
 
-def served_api_probe(url: str) -> Probe:
-    """Ready when the API lives behind the front door, and says that it is ready."""
-    return both(http_probe(f"{url}/health/live"), api_probe(url))
+def served_api_probe(url: str, authority_file: str | None = None) -> Probe:
+    """Ready when the API lives behind the front door, and says that it is ready.
+
+    Args:
+        url: where it is served.
+        authority_file: who signed its certificate, if it is asked with TLS.
+    """
+    probe = both(http_probe(f"{url}/health/live"), api_probe(url))
+    return probe if authority_file is None else trusting(authority_file, probe)
+
+
+def trusting(authority_file: str, probe: Probe) -> Probe:
+    """The same probe with a client that trusts this authority and finds `*.localhost`."""
+
+    async def ask(_client: httpx.AsyncClient, started: float) -> None:
+        try:
+            client = async_client(authority_file)
+        except OSError:
+            raise NotReady(f"{authority_file} is not there yet") from None
+        async with client:
+            await probe(client, started)
+
+    return ask
 
 
 def bigquery_probe(url: str, project: str) -> Probe:

@@ -12,18 +12,22 @@ from itertools import chain
 
 import httpx
 
+from convergence_orchestration.local_gcp.front_door_contract import host_of
 from convergence_orchestration.local_platform import cloud_run, lost_runs, probes
 from convergence_orchestration.local_platform.dagster_home import LOCATION_NAME
 from convergence_orchestration.local_platform.directory import DataDirectory
 from convergence_orchestration.local_platform.environment import (
+    environment_of,
     instance_environment,
+    is_https_only,
     passed_on,
     without_admin_key,
 )
 from convergence_orchestration.local_platform.log_files import further_logs
-from convergence_orchestration.local_platform.model import ServiceName
+from convergence_orchestration.local_platform.model import PlatformRecord, ServiceName
 from convergence_orchestration.local_platform.ports import LOOPBACK, Ports, front_door_source, reachable
 from convergence_orchestration.local_platform.probes import Probe
+from convergence_orchestration.releases.specification import specification_of
 
 _DEFINITIONS = "convergence_orchestration.definitions"
 _DAGSTER = "convergence_orchestration.launching.dagster_process"
@@ -64,20 +68,27 @@ class Service:
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the platform's services are reached."""
+    """Where the platform's services are reached.
+
+    Attributes:
+        authority_file: PEM of the authority that signed the API's certificate; None: it is asked in clear.
+    """
 
     api: str
     webserver: str
     bigquery: str
     local_gcp_grpc: str
     local_gcp_rest: str
+    authority_file: str | None = None
 
     @classmethod
-    def of(cls, ports: Ports, api_host: str) -> "Addresses":
-        """The addresses of a platform on these ports."""
-        host = reachable(api_host)
+    def of(cls, platform: PlatformRecord) -> "Addresses":
+        """The addresses of a platform."""
+        ports = Ports(platform.base_port)
+        has_tls = is_https_only(environment_of(platform))
         return cls(
-            api=f"http://{f'[{host}]' if ':' in host else host}:{ports.api}",
+            api=_api_with_tls(platform, ports) if has_tls else _api_in_clear(platform, ports),
+            authority_file=platform.variables.get("run_authority_file") if has_tls else None,
             webserver=f"http://{LOOPBACK}:{ports.webserver}",
             bigquery=f"http://{LOOPBACK}:{ports.bigquery}",
             local_gcp_grpc=f"{LOOPBACK}:{ports.local_gcp_grpc}",
@@ -85,13 +96,34 @@ class Addresses:
         )
 
 
+def _api_with_tls(platform: PlatformRecord, ports: Ports) -> str:
+    """By the name that Cloud Run gives the service, which its certificate is for."""
+    service = specification_of(environment_of(platform)).service
+    return f"https://{host_of(service)}:{ports.front_door_https}"
+
+
+def _api_in_clear(platform: PlatformRecord, ports: Ports) -> str:
+    host = reachable(platform.api_host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{ports.api}"
+
+
 @dataclass(frozen=True)
 class ApiDeployment:
-    """How the API gets served: by this service of Cloud Run, once `release` is made, unless one was before (`is_done`)."""
+    """How the API gets served.
+
+    Attributes:
+        service: of Cloud Run.
+        release: what is made first.
+        is_done: unless something was made before.
+        most_instances: of one revision.
+        is_https_only: nobody is served in clear.
+    """
 
     service: str
     release: str
     is_done: bool
+    most_instances: int
+    is_https_only: bool = False
 
 
 def service_probes(
@@ -108,7 +140,7 @@ def service_probes(
         ServiceName.CODE_SERVER: probes.grpc_probe(ports.code_server, "DagsterApi"),
         ServiceName.WEBSERVER: probes.code_location_probe(addresses.webserver),
         ServiceName.DAEMON: probes.daemon_probe(addresses.webserver, now),
-        ServiceName.API: probes.served_api_probe(addresses.api),
+        ServiceName.API: probes.served_api_probe(addresses.api, addresses.authority_file),
     }
 
 
@@ -155,7 +187,7 @@ def platform_services(
             ServiceName.NODE,
             _python(
                 *("convergence_orchestration.local_gcp.node", "--data-dir", str(directory.local_gcp)),
-                *("--health-port", str(ports.node)),
+                *("--health-port", str(ports.node), "--most-instances", str(api.most_instances)),
                 *chain.from_iterable(("--pass-env", name) for name in passed_on(of_instances)),
             ),
             of_instances,
@@ -170,6 +202,7 @@ def platform_services(
                 *("--http-port", str(ports.api), "--https-port", str(ports.front_door_https)),
                 *("--admin-port", str(ports.front_door_admin), "--source", front_door_source()),
                 *("--host", environment.get("API_HOST", LOOPBACK), "--default", api.service),
+                *(("--https-only",) if api.is_https_only else ()),
             ),
             public,
             asked[ServiceName.FRONT_DOOR],

@@ -21,6 +21,7 @@ from convergence_orchestration.local_platform import cloud_run, dagster_home, le
 from convergence_orchestration.local_platform.child import described
 from convergence_orchestration.local_platform.directory import SUPERVISOR_LOG, DataDirectory
 from convergence_orchestration.local_platform.environment import (
+    environment_of,
     listening_host,
     platform_environment,
     remembered,
@@ -34,7 +35,7 @@ from convergence_orchestration.local_platform.model import (
     ServiceState,
 )
 from convergence_orchestration.local_platform.ports import Ports, require_free
-from convergence_orchestration.settings import Settings
+from convergence_orchestration.settings import Environment, Settings
 
 Progress = Callable[[PlatformRecord], None]
 """Called with the record whenever it has been looked at, about ten times a second."""
@@ -154,6 +155,8 @@ def start(directory: DataDirectory, settings: Settings, base_port: int | None = 
 
 def _start_locked(directory: DataDirectory, settings: Settings, base_port: int | None, lock: int) -> Running:
     last = record.read(directory)
+    if last is not None:
+        _check_environment(directory, environment_of(last), settings.environment)
     orphans = leftovers.end(directory, last, grace=10) if last else 0
     ports = Ports(base_port or _recorded_base_port(last, settings) or settings.api_port)
     host = listening_host(settings)
@@ -167,7 +170,7 @@ def _start_locked(directory: DataDirectory, settings: Settings, base_port: int |
         admin_key_source=(
             AdminKeySource.ENVIRONMENT if settings.admin_api_key else AdminKeySource.SECRET_MANAGER
         ),
-        variables=remembered(settings),
+        variables=remembered(settings, directory),
     )
     record.write(directory, platform)
     environment = platform_environment(settings, ports, directory, platform.platform_id)
@@ -182,6 +185,16 @@ def _check_admin_key(settings: Settings) -> None:
     from convergence_orchestration.keys import admin  # noqa: PLC0415 with Google's libraries, and seldom wanted
 
     admin.check(settings.admin_api_key, settings.environment, "ADMIN_API_KEY")
+
+
+def _check_environment(directory: DataDirectory, found: Environment, wanted: Environment) -> None:
+    """Refuse to mix two environments: what one of them made stays in the directory."""
+    if found is not wanted:
+        raise PermanentError(
+            ErrorCode.FAILED_PRECONDITION,
+            f"Choose another --data-dir for {wanted}, or start what is there with --environment {found}: {directory.path} "
+            f"holds the platform of {found}.",
+        )
 
 
 def _recorded_base_port(last: PlatformRecord | None, settings: Settings) -> int | None:

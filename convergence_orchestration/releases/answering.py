@@ -10,21 +10,31 @@ import httpx
 
 _LOOPBACK = "127.0.0.1"
 _LOCAL = "all://*.localhost"
+_OWN = "all://127.0.0.1"  # no proxy of the environment knows the way there
 _SECONDS = 10.0
 
 
-def client(authority_file: str | None, seconds: float = _SECONDS) -> httpx.Client:
+def client(authority_file: str | None, seconds: float | httpx.Timeout = _SECONDS) -> httpx.Client:
     """A client for one answer after the other; each has so many seconds."""
     trusted = _trusted(authority_file)
-    return httpx.Client(verify=trusted, timeout=seconds, mounts={_LOCAL: _Loopback(verify=trusted)})
+    return httpx.Client(
+        verify=trusted, timeout=seconds, mounts={_LOCAL: _Loopback(verify=trusted), _OWN: None}
+    )
+
+
+def async_client(authority_file: str | None, seconds: float = _SECONDS) -> httpx.AsyncClient:
+    """The same for whoever waits for nobody."""
+    trusted = _trusted(authority_file)
+    mounts = {_LOCAL: _AsyncLoopback(verify=trusted), _OWN: None}
+    return httpx.AsyncClient(verify=trusted, timeout=seconds, mounts=mounts)
 
 
 def load_client(authority_file: str | None, connections: int, seconds: float = _SECONDS) -> httpx.AsyncClient:
     """A client for many at once, over at most so many connections."""
     trusted = _trusted(authority_file)
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    local = _AsyncLoopback(verify=trusted, limits=limits)
-    return httpx.AsyncClient(verify=trusted, timeout=seconds, limits=limits, mounts={_LOCAL: local})
+    mounts = {_LOCAL: _AsyncLoopback(verify=trusted, limits=limits), _OWN: None}
+    return httpx.AsyncClient(verify=trusted, timeout=seconds, limits=limits, mounts=mounts)
 
 
 def _trusted(authority_file: str | None) -> ssl.SSLContext:

@@ -12,6 +12,7 @@ from convergence_orchestration.local_platform import record
 from convergence_orchestration.local_platform.directory import DataDirectory
 from convergence_orchestration.local_platform.model import AdminKeySource
 from convergence_orchestration.local_platform.processes import identity_of
+from convergence_orchestration.settings import Environment
 from convergence_orchestration_tests.cli.conftest import CommandLine
 from convergence_orchestration_tests.local_platform.builders import a_directory, a_record
 from convergence_orchestration_tests.local_platform.supervised import running_supervised
@@ -80,6 +81,28 @@ def test_where_nothing_runs_each_command_says_so(
     assert ended.exit_code == 4
     assert ended.stdout == ""
     assert ended.stderr == f"Nothing runs in {tmp_path / 'elsewhere'}: start it with convergence up.\n"
+
+
+def test_an_environment_is_looked_for_in_its_own_directory(convergence: CommandLine, tmp_path: Path) -> None:
+    nothing = f"Nothing runs in {tmp_path / '.convergence-staging'}: start it with convergence up --environment staging.\n"
+
+    for words in (("status",), ("admin-key",), ("admin-key", "list")):
+        ended = convergence(*words, "--environment", "staging")
+        assert (ended.exit_code, ended.stderr) == (4, nothing)
+    assert convergence("suite", "staging").stderr == nothing
+    elsewhere = convergence("down", "--environment", "staging", "--data-dir", "elsewhere")
+    assert elsewhere.stdout == f"Nothing runs in {tmp_path / 'elsewhere'}.\n"
+
+
+@pytest.mark.parametrize("command", ["up", "down", "status", "admin-key"])
+def test_an_environment_that_there_is_not_is_refused_with_those_that_there_are(
+    convergence: CommandLine, command: str
+) -> None:
+    ended = convergence(command, "--environment", "prod")
+
+    assert ended.exit_code == 2
+    for name in Environment:
+        assert name in ended.stderr
 
 
 def test_stopping_where_nothing_runs_is_no_error(convergence: CommandLine, tmp_path: Path) -> None:

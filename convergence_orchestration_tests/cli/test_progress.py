@@ -62,10 +62,24 @@ def test_a_terminal_shows_nothing_before_there_is_anything() -> None:
 def test_the_closing_words_name_the_addresses_and_what_is_next() -> None:
     words = closing_words(a_record(base_port=9000), Path("a b"), 8.44)
 
-    assert words.startswith("The platform is up after 8.4 s.")
-    assert "http://127.0.0.1:9000" in words
+    assert words.splitlines()[0] == (
+        "The development platform is up after 8.4 s: API http://127.0.0.1:9000, Dagster http://127.0.0.1:9001"
+    )
+    assert "http://127.0.0.1:9000/docs" in words
     assert "127.0.0.1:9003 (gRPC)" in words
     assert """export ADMIN_API_KEY="$(convergence admin-key --data-dir 'a b')\"""" in words
+
+
+def test_production_is_told_by_its_name_with_the_authority_to_trust_and_without_docs() -> None:
+    variables = {"environment": "production", "run_authority_file": "a b/ca.pem"}
+
+    words = closing_words(a_record(base_port=9000, variables=variables), DEFAULT, 8.44)
+
+    address = "https://convergence-api-prod.localhost:9006"
+    assert words.startswith(f"The production platform is up after 8.4 s: API {address}, Dagster http://")
+    assert f"curl --cacert 'a b/ca.pem' -X POST {address}/api/v1/admin/bootstrap" in words
+    assert "trust a b/ca.pem" in words
+    assert "/docs" not in words
 
 
 def test_a_key_of_the_environment_is_not_fetched() -> None:

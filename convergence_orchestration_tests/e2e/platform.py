@@ -30,6 +30,7 @@ class Platform:
 
     data_dir: Path
     base_port: int
+    environment: str = "development"
 
     def convergence(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Type `convergence WORDS... --data-dir DIR` and wait for its end."""
@@ -51,7 +52,8 @@ class Platform:
 
     def up(self) -> None:
         """Start everything and come back when it is healthy."""
-        self.convergence("up", "--detach", "--base-port", str(self.base_port))
+        words = ("--environment", self.environment)
+        self.convergence("up", "--detach", "--base-port", str(self.base_port), *words)
 
     def down(self) -> None:
         """Stop everything."""
@@ -128,6 +130,7 @@ class Platform:
             build_emulator_host=gcp,
             monitoring_emulator_host=gcp,
             dagster_url=self.dagster_url,
+            environment=self.environment,
         )
 
 

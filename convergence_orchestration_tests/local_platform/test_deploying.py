@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from convergence_orchestration.audit.runs import actor_of
 from convergence_orchestration.local_gcp.front_door_contract import (
     RoutedRevision,
     RoutedService,
@@ -69,6 +70,26 @@ def test_the_first_release_is_of_this_tree_and_waives_its_check_list_with_a_reas
     assert (tree / "pyproject.toml").is_file()
     assert {parse_item(name) for name in form["overrides"]} == set(specification.checklist)
     assert all(parse_reason(reason) for reason in form["overrides"].values())
+
+
+@pytest.mark.parametrize(
+    ("environment", "jobs"),
+    [
+        (Environment.DEVELOPMENT, ["deploy_service"]),
+        (Environment.STAGING, ["bootstrap", "deploy_service"]),
+        (Environment.PRODUCTION, ["bootstrap", "deploy_service"]),
+    ],
+)
+def test_where_there_is_a_check_list_the_log_that_says_why_it_is_waived_is_made_first(
+    environment: Environment, jobs: list[str]
+) -> None:
+    settings = load_settings(environment=environment)
+
+    asked = dict(deploying.runs_of("local-1", settings, specification_of(environment)))
+
+    assert list(asked) == jobs
+    assert asked["deploy_service"] == first_release("local-1", settings, specification_of(environment))
+    assert actor_of(deploying.STARTED_BY).name == "convergence up"
 
 
 def test_a_second_start_finds_it_deployed(

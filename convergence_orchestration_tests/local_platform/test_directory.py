@@ -7,6 +7,7 @@ import pytest
 from convergence_orchestration.errors import PermanentError
 from convergence_orchestration.local_platform.directory import DataDirectory
 from convergence_orchestration.local_platform.model import ServiceName
+from convergence_orchestration.settings import Environment
 from convergence_orchestration_tests.local_platform.builders import a_directory
 
 
@@ -28,6 +29,12 @@ def test_a_relative_path_is_of_the_working_directory(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
 
     assert DataDirectory.at(Path("here")).path == tmp_path / "here"
+
+
+def test_each_environment_has_a_directory_of_its_own() -> None:
+    names = [DataDirectory.name_for(environment) for environment in Environment]
+
+    assert names == [".convergence", ".convergence-staging", ".convergence-production"]
 
 
 def test_a_file_is_refused_as_a_data_directory(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from convergence_orchestration.local_platform.directory import DataDirectory
 from convergence_orchestration.local_platform.environment import (
     listening_host,
     platform_environment,
@@ -98,17 +99,18 @@ def test_the_api_listens_elsewhere_only_when_told_to(monkeypatch: pytest.MonkeyP
     assert listening_host(load_settings()) == "10.0.0.7"
 
 
-def test_a_record_remembers_no_secret() -> None:
+def test_a_record_remembers_no_secret(tmp_path: Path) -> None:
     settings = load_settings(
         admin_api_key=SecretStr("a key of sixteen or more"), environment=Environment.STAGING
     )
 
-    assert remembered(settings) == {
+    assert remembered(settings, DataDirectory(tmp_path)) == {
         "gcp_project_id": "convergence-local",
         "bigquery_location": "US",
         "kms_location": "us-central1",
         "kms_key": "api-key-encryption",
         "environment": "staging",
+        "run_authority_file": str(tmp_path / "local_gcp" / "ca" / "ca.pem"),
     }
 
 
@@ -116,12 +118,18 @@ def test_commands_from_anywhere_meet_the_platform(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("GCP_PROJECT_ID", "of-this-shell")
     monkeypatch.setenv("ADMIN_API_KEY", "of-this-shell-too")
     platform = a_record(
-        base_port=9000, variables={"gcp_project_id": "the-platforms", "environment": "staging"}
+        base_port=9000,
+        variables={
+            "gcp_project_id": "the-platforms",
+            "environment": "staging",
+            "run_authority_file": "/ca.pem",
+        },
     )
 
     settings = platform_settings(platform)
 
     assert settings.gcp_project_id == "the-platforms"
     assert settings.environment is Environment.STAGING
+    assert settings.run_authority_file == "/ca.pem"
     assert settings.kms_emulator_host == "127.0.0.1:9003"
     assert settings.admin_api_key is None

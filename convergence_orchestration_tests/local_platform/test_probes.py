@@ -1,13 +1,25 @@
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+from pathlib import Path
+from threading import Thread
 
 import grpc
 import httpx
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
+from convergence_orchestration.local_gcp.local_ca import (
+    Identity,
+    ca_path,
+    ensure_authority,
+    new_authority,
+    signed,
+)
 from convergence_orchestration.local_platform.probes import (
     NotReady,
     Probe,
@@ -18,6 +30,8 @@ from convergence_orchestration.local_platform.probes import (
     daemon_probe,
     grpc_probe,
     http_probe,
+    served_api_probe,
+    trusting,
 )
 from convergence_orchestration_tests.emulators import free_port
 
@@ -60,6 +74,22 @@ def heartbeats(**last: float | None) -> object:
     return {"data": {"instance": {"daemonHealth": {"allDaemonStatuses": daemons}}}}
 
 
+@contextmanager
+def answering_with_tls(identity: Identity, path: Path) -> Iterator[str]:
+    """The address of somebody who answers 200 and shows this certificate."""
+    certificate = path / "shown.pem"
+    certificate.write_bytes(identity.pem())
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield f"https://api.localhost:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
 @pytest.mark.parametrize(("status", "reason"), [(200, ""), (503, f"{URL} answered 503")])
 async def test_http_is_ready_at_200(status: int, reason: str) -> None:
     assert await ask(http_probe(URL), answering(status)) == reason
@@ -70,6 +100,23 @@ async def test_nobody_listening_is_told_with_the_port() -> None:
         raise httpx.ConnectError("refused", request=request)
 
     assert await ask(http_probe(URL), refuse) == "nothing listens on port 9"
+
+
+async def test_without_the_authority_nobody_is_trusted_yet(tmp_path: Path) -> None:
+    missing = str(tmp_path / "ca.pem")
+
+    assert await ask(served_api_probe(URL, missing), answering(200)) == f"{missing} is not there yet"
+
+
+async def test_a_service_with_tls_is_asked_by_its_name_and_its_certificate_is_checked(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    ours = signed(ensure_authority(tmp_path, now), ("api.localhost",), now)
+    strange = signed(new_authority(now), ("api.localhost",), now)
+
+    with answering_with_tls(ours, tmp_path) as url:
+        assert await ask(trusting(str(ca_path(tmp_path)), http_probe(url)), answering(503)) == ""
+    with answering_with_tls(strange, tmp_path) as url:
+        assert await ask(trusting(str(ca_path(tmp_path)), http_probe(url)), answering(200)) != ""
 
 
 async def test_a_hanging_service_is_not_ready() -> None:

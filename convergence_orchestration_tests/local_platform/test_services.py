@@ -11,7 +11,7 @@ from convergence_orchestration.local_platform.services import (
     Service,
     platform_services,
 )
-from convergence_orchestration_tests.local_platform.builders import a_directory
+from convergence_orchestration_tests.local_platform.builders import a_directory, a_record
 
 SECRET = "cvgadm_dev_not_really"
 
@@ -22,7 +22,7 @@ def services(request: pytest.FixtureRequest, tmp_path: Path) -> dict[ServiceName
     table = platform_services(
         a_directory(tmp_path / "a directory"),
         ports,
-        Addresses.of(ports, "127.0.0.1"),
+        Addresses.of(a_record(base_port=9000)),
         "a-project",
         {
             "ADMIN_API_KEY": SECRET,
@@ -33,7 +33,13 @@ def services(request: pytest.FixtureRequest, tmp_path: Path) -> dict[ServiceName
             "CONVERGENCE_PLATFORM_ID": "the-id",
         },
         is_first_start=request.param,
-        api=ApiDeployment("convergence-api-dev", "local-1", is_done=not request.param),
+        api=ApiDeployment(
+            "convergence-api-dev",
+            "local-1",
+            is_done=not request.param,
+            most_instances=3,
+            is_https_only=request.param,
+        ),
     )
     return {service.name: service for service in table}
 
@@ -127,4 +133,24 @@ def test_the_node_passes_on_settings_and_the_platforms_mark_alone(
     ],
 )
 def test_the_apis_address_can_be_connected_to(host: str, url: str) -> None:
-    assert Addresses.of(Ports(9000), host).api == url
+    addresses = Addresses.of(a_record(base_port=9000, api_host=host))
+
+    assert (addresses.api, addresses.authority_file) == (url, None)
+
+
+@pytest.mark.parametrize(("environment", "short"), [("staging", "staging"), ("production", "prod")])
+def test_what_others_reach_is_asked_with_tls_by_the_services_name(environment: str, short: str) -> None:
+    variables = {"environment": environment, "run_authority_file": "/ca.pem"}
+    addresses = Addresses.of(a_record(base_port=9000, variables=variables))
+
+    assert addresses.api == f"https://convergence-api-{short}.localhost:9006"
+    assert addresses.authority_file == "/ca.pem"
+
+
+def test_the_machine_bounds_the_instances_and_https_alone_is_the_front_doors(
+    services: dict[ServiceName, Service],
+) -> None:
+    is_first_start = ServiceName.WEBSERVER in services[ServiceName.DAEMON].needs
+
+    assert ("--most-instances", "3") in pairwise(services[ServiceName.NODE].command)
+    assert ("--https-only" in services[ServiceName.FRONT_DOOR].command) is is_first_start
