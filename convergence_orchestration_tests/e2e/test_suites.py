@@ -49,9 +49,8 @@ def run_from_the_ui(platform: Platform, job: str) -> dict[str, dict[str, Any]]:
     return {each["checkName"]: each for each in found}
 
 
-def test_development_passes_the_local_suite(tmp_path: Path) -> None:
-    with running(tmp_path, "development") as platform:
-        assert suite(platform, "local").count("PASSED") == 10
+def test_development_passes_the_local_suite(platform: Platform) -> None:
+    assert suite(platform, "local").count("PASSED") == 10
 
 
 def test_staging_has_tls_and_its_own_keys_and_passes_its_suite_from_dagsters_ui(tmp_path: Path) -> None:
