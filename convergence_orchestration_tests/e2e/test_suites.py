@@ -34,6 +34,12 @@ def suite(platform: Platform, name: str) -> str:
     return platform.convergence("suite", name).stdout
 
 
+def key_rings(platform: Platform) -> list[str]:
+    where = "projects/convergence-local/locations/us-central1/keyRings"
+    found = httpx.get(f"http://127.0.0.1:{platform.base_port + 4}/v1/{where}").json()["keyRings"]
+    return [ring["name"].rpartition("/")[2] for ring in found]
+
+
 def run_from_the_ui(platform: Platform, job: str) -> dict[str, dict[str, Any]]:
     """Launch a job of asset checks as the UI does; what each check found, by its name."""
 
@@ -63,7 +69,7 @@ def test_staging_has_tls_and_its_own_keys_and_passes_its_suite_from_dagsters_ui(
         assert in_clear.status_code == httpx.codes.FOUND
         https = f"https://127.0.0.1:{platform.base_port + 6}"
         assert in_clear.headers["Location"] == f"{https}/health"
-        assert "convergence-keyring-staging" in platform.convergence("environment", "show").stdout
+        assert key_rings(platform) == ["convergence-keyring-staging"]
         assert platform.admin_key.startswith("cvgadm_staging_")
 
 
