@@ -3,8 +3,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 READY := .venv/.ready
 DATA_DIR ?= .convergence
-UV_COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
-	--no-strip-extras --custom-compile-command "make lock" --extra dev --python-version 3.13 pyproject.toml
+LOCKS := requirements.lock deploy/locks/api.lock deploy/locks/dagster.lock deploy/locks/build.lock
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo down test coverage check format lock clean
@@ -38,22 +37,22 @@ test: $(READY)  ## every test
 coverage: $(READY)  ## every test, with branch coverage
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
 
-check: $(READY)  ## ruff, mypy, import contracts, the lock
+check: $(READY)  ## ruff, mypy, import contracts, the locks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	@cp requirements.lock .venv/requirements.lock && $(UV_COMPILE) --output-file .venv/requirements.lock \
-		&& cmp -s requirements.lock .venv/requirements.lock \
-		|| { echo "requirements.lock does not fit pyproject.toml: run 'make lock'." >&2; exit 1; }
+	@mkdir -p .venv/locked/deploy/locks && for lock in $(LOCKS); do cp $$lock .venv/locked/$$lock || exit 1; done
+	@scripts/write_locks.sh .venv/locked && for lock in $(LOCKS); do cmp -s $$lock .venv/locked/$$lock \
+		|| { echo "$$lock does not fit pyproject.toml: run 'make lock'." >&2; exit 1; }; done
 
 format: $(READY)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock:  ## write requirements.lock anew after pyproject.toml changed
+lock:  ## write requirements.lock and the images' locks anew after pyproject.toml changed
 	@[ -x $(BIN)/uv ] || $(MAKE) setup
-	$(UV_COMPILE) --output-file requirements.lock
+	scripts/write_locks.sh
 
 clean: down  ## remove the environment and the caches; .convergence is kept
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* htmlcov dist

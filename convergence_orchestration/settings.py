@@ -189,6 +189,19 @@ class Settings(BaseSettings):
         description="Seconds a call waits for its run unless `Prefer: wait=N` says else.",
     )
 
+    dagster_service_account: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9-]+@[a-z0-9.-]+$",
+        description="Whom Dagster's runs run as on Google Cloud, by which the review knows who else shall have roles; unset, "
+        "they have no account of their own.",
+    )
+    op_outputs_bucket: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$",
+        description="Bucket of Cloud Storage in which runs keep what a step hands to the next; unset, DAGSTER_HOME, which is "
+        "enough where a run's next try has the same disk.",
+    )
+
     # Requests about tenants, and BigQuery's quotas on metadata
     requests_per_run: int = Field(
         default=200, ge=1, le=10_000, description="Requests about tenants in one run, when many wait."
@@ -336,7 +349,13 @@ class Settings(BaseSettings):
         """
         if environment is self.environment:
             return self
-        own = {"kms_keyring": None, "service_account": None, "admin_api_key": None, "disable_auth": False}
+        own = {
+            "kms_keyring": None,
+            "service_account": None,
+            "dagster_service_account": None,
+            "admin_api_key": None,
+            "disable_auth": False,
+        }
         return self.model_copy(update={"environment": environment, **own})
 
     @property

@@ -1,4 +1,4 @@
-"""`convergence iam-review show` and `sign`: who may do what, beside who shall.
+"""`convergence iam-review show`, `grants` and `sign`: who may do what, beside who shall.
 
 What belongs here: commands. What is found is `security/reviewing.py`; the quarter's own review is Dagster's asset `iam_review`.
 """
@@ -45,6 +45,16 @@ def show(
     tell(f"{found.environment}: {counts}.")
     if found.count(Verdict.UNEXPECTED, Verdict.MISSING):
         raise typer.Exit(ExitStatus.FAILED)
+
+
+@app.command()
+def grants() -> None:
+    """Print the command for each role that somebody shall have in ENVIRONMENT, for whoever may grant it; asks nobody anything."""
+    from convergence_orchestration.security.granting import commands  # noqa: PLC0415 not for --help
+    from convergence_orchestration.settings import load_settings  # noqa: PLC0415
+
+    for line in commands(load_settings(admin_api_key=None)):
+        typer.echo(line)
 
 
 @app.command()

@@ -6,10 +6,10 @@ the UI, so none of them is a secret: credentials are found when a client is made
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster_gcp import BigQueryResource
+from dagster_gcp import BigQueryResource, GCSPickleIOManager, GCSResource
 from pydantic import Field, PrivateAttr
 
 from convergence_orchestration.errors import ConvergenceError, TransientError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from convergence_orchestration.gcp.bigquery import BigQuery
     from convergence_orchestration.gcp.kms import Kms
     from convergence_orchestration.gcp.secrets import Secrets
+
+OP_OUTPUTS_PREFIX = "op-outputs"
 
 _EMULATOR = "Whom to ask instead of Google, without credentials and TLS; unset, Google is asked."
 _CREDENTIALS = "Path of a service account file; unset, application default credentials are used."
@@ -133,9 +135,10 @@ class SecretManagerConnection(dg.ConfigurableResource["SecretManagerConnection"]
 
 
 def settings_resources(settings: Settings) -> dict[str, dg.ConfigurableResource[object]]:
-    """The resources `bigquery`, `kms` and `secret_manager` for these settings."""
+    """The resources `bigquery`, `kms` and `secret_manager` for these settings, and `io_manager` if they name a bucket."""
     credentials = settings.google_application_credentials
     return {
+        **_op_outputs(settings),
         "bigquery": BigQueryConnection(
             project=settings.gcp_project_id,
             location=settings.bigquery_location,
@@ -156,6 +159,21 @@ def settings_resources(settings: Settings) -> dict[str, dg.ConfigurableResource[
             emulator_host=settings.secret_manager_emulator_host,
             credentials_file=credentials,
         ),
+    }
+
+
+def _op_outputs(settings: Settings) -> dict[str, Any]:
+    """Where steps' outputs are kept, if not in DAGSTER_HOME.
+
+    A run that is retried begins where it failed, in production in another pod: there the first one's disk is gone.
+    """
+    if settings.op_outputs_bucket is None:
+        return {}
+    storage = GCSResource(project=settings.gcp_project_id)
+    return {
+        "io_manager": GCSPickleIOManager(
+            gcs=storage, gcs_bucket=settings.op_outputs_bucket, gcs_prefix=OP_OUTPUTS_PREFIX
+        )
     }
 
 

@@ -39,6 +39,15 @@ class SecretVersion(_Part):
     version: int = Field(ge=1, description="The number of its version.")
 
 
+class PrivateNetwork(_Part):
+    """The VPC network in which instances reach private addresses: Dagster's web server, Memorystore."""
+
+    network: str = Field(pattern=r"^[a-z0-9/._-]+$", description="Its name, or its full resource name.")
+    subnetwork: str = Field(
+        pattern=r"^[a-z0-9/._-]+$", description="A subnetwork of it in the service's region."
+    )
+
+
 class StartupProbe(_Part):
     """When a new instance counts as started; seconds."""
 
@@ -97,6 +106,9 @@ class ServiceSpecification(_Part):
         default_factory=dict,
         description="Variables whose value is a secret. ADMIN_API_KEY need not be one: unset, the API reads the secret "
         "itself and takes part in its rotation.",
+    )
+    private_network: PrivateNetwork | None = Field(
+        default=None, description="Where private addresses are reached; unset, none is."
     )
     startup_probe: StartupProbe = StartupProbe()
     checklist: tuple[Item, ...] = Field(default=(), description="What has to be met before a release.")

@@ -16,12 +16,13 @@ from google.cloud.run_v2 import (
     Service,
     TrafficTarget,
     TrafficTargetAllocationType,
+    VpcAccess,
 )
 
 from convergence_orchestration.gcp import run
 from convergence_orchestration.releases import model
 from convergence_orchestration.releases.model import Condition, Percent, ReleaseId, RevisionName, ServiceState
-from convergence_orchestration.releases.specification import ServiceSpecification
+from convergence_orchestration.releases.specification import PrivateNetwork, ServiceSpecification
 from convergence_orchestration.settings import Settings
 
 FIELDS: Final = ("template", "traffic", "ingress", "invoker_iam_disabled")
@@ -106,8 +107,16 @@ def revision_template(
             ],
         }
     )
+    if specification.private_network is not None:
+        template.vpc_access = _vpc_access(specification.private_network)
     template.revision = revision_name(specification.service, release_id, fingerprint(template))
     return template
+
+
+def _vpc_access(private: PrivateNetwork) -> VpcAccess:
+    """An address of the subnetwork for each instance; what is not private goes out as ever."""
+    interface = VpcAccess.NetworkInterface(network=private.network, subnetwork=private.subnetwork)
+    return VpcAccess(network_interfaces=[interface], egress=VpcAccess.VpcEgress.PRIVATE_RANGES_ONLY)
 
 
 def revision_name(service: str, release_id: ReleaseId, made_from: str) -> RevisionName:

@@ -18,11 +18,13 @@ from convergence_orchestration.settings import Environment, Settings
 _FILES = Path(__file__).with_name("baselines")
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A part of a file, with no field besides its own."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Granted(_Part):
+class Granted(Part):
     """A role and those who shall have it."""
 
     role: str = Field(min_length=1)
@@ -30,7 +32,7 @@ class Granted(_Part):
     condition: str = ""
 
 
-class AsksFor(_Part):
+class AsksFor(Part):
     """What else shall protect the environment."""
 
     audit_logging: bool
@@ -46,7 +48,7 @@ def _pattern(text: str) -> str:
     return text
 
 
-class Baseline(_Part):
+class Baseline(Part):
     """One environment's file."""
 
     grants: dict[Place, tuple[Granted, ...]]
@@ -57,7 +59,7 @@ class Baseline(_Part):
         """Who shall have which role on this resource."""
         names = {"{service_account}": settings.service_account_email, "{project}": settings.gcp_project_id}
         return frozenset(
-            Grant(place, granted.role, _filled(member, names), granted.condition)
+            Grant(place, granted.role, filled(member, names), granted.condition)
             for granted in self.grants.get(place, ())
             for member in granted.members
         )
@@ -86,7 +88,8 @@ def baseline_of(environment: Environment, directory: Path = _FILES) -> Baseline:
         raise PermanentError(ErrorCode.INVALID_SETTINGS, f"Mend {path}: {wrong}") from None
 
 
-def _filled(text: str, names: dict[str, str]) -> str:
+def filled(text: str, names: dict[str, str]) -> str:
+    """The text with each name in braces replaced."""
     for name, value in names.items():
         text = text.replace(name, value)
     return text

@@ -44,8 +44,14 @@ def command(looked: Looked, grant: Grant, verb: str) -> str:
     line = _COMMANDS[looked.place].format(
         verb=verb, last=last, project=project, location=named.get("locations"), ring=named.get("keyRings")
     )
-    condition = f" --condition='expression={grant.condition},title=review'" if grant.condition else ""
-    return f'{line} --member="{grant.member}" --role="{grant.role}"{condition}'
+    return f'{line} --member="{grant.member}" --role="{grant.role}"{_condition(grant)}'
+
+
+def _condition(grant: Grant) -> str:
+    if grant.condition:
+        return f" --condition='expression={grant.condition},title=review'"
+    # gcloud asks which one is meant as soon as the project has any binding with a condition
+    return " --condition=None" if grant.place is Place.PROJECT else ""
 
 
 def reviewed(environment: str, lines: Sequence[Line]) -> Review:

@@ -47,6 +47,7 @@ def test_the_guides_values_are_the_environments() -> None:
         ),
         ("service: api\nstartup_probe: {period_seconds: 1}", "timeout_seconds must not be more"),
         ("service: api\nstartup_probe: {failure_threshold: 500}", "at most 240"),
+        ("service: api\nprivate_network: {network: default}", "private_network.subnetwork: "),
         ("service: api\nchecklist: [luck]", "checklist.0: "),
         ("[", "Write it.yaml as YAML"),
         ("", "service: Field required"),
@@ -90,3 +91,20 @@ def test_a_revisions_name_follows_from_release_and_content_and_fits() -> None:
     assert one != revision_name("convergence-api-prod", ReleaseId("v1.0.0"), "y")
     assert len(revision_name("a" * 46, ReleaseId("R" * 100), "x")) <= 63
     assert revision_name("api", ReleaseId("9_"), "x").startswith("api-9-")
+
+
+def test_instances_have_an_address_in_the_private_network_if_one_is_named() -> None:
+    specification = parse_specification(
+        "service: api\nprivate_network: {network: convergence, subnetwork: run}", "it.yaml"
+    )
+    other = parse_specification("service: api", "it.yaml")
+
+    template, plain = (
+        revision_template(one, load_settings(), IMAGE, ReleaseId("v1")) for one in (specification, other)
+    )
+
+    interface = template.vpc_access.network_interfaces[0]
+    assert (interface.network, interface.subnetwork) == ("convergence", "run")
+    assert template.vpc_access.egress.name == "PRIVATE_RANGES_ONLY"
+    assert "vpc_access" not in plain
+    assert template.revision != plain.revision
