@@ -3,6 +3,7 @@
 The clients are Google's own, which STORAGE_EMULATOR_HOST brings here.
 """
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from email import message_from_bytes
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, override
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+import google_crc32c
 
 _OBJECTS = "/o"
 
@@ -51,16 +54,23 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(self._described(self._object(path)))
 
     def do_POST(self) -> None:
+        """An object in one piece beside its description, or the beginning of one whose content comes by PUT."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self._split()[1].get("uploadType") == ["resumable"]:
+            name = quote(json.loads(body)["name"], safe="")
+            self._send(b"", "text/plain", location=f"{self.server.url}/upload/session?name={name}")
+            return
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
         parts = message_from_bytes(head + body).get_payload()
         assert isinstance(parts, list)
         described, content = (part.get_payload(decode=True) for part in parts if isinstance(part, Message))
         assert isinstance(described, bytes)
         assert isinstance(content, bytes)
-        name = json.loads(described)["name"]
-        self.server.objects[name] = content
-        self._answer(self._described(name))
+        self._keep(json.loads(described)["name"], content)
+
+    def do_PUT(self) -> None:
+        (name,) = self._split()[1]["name"]
+        self._keep(name, self.rfile.read(int(self.headers.get("Content-Length", 0))))
 
     def do_DELETE(self) -> None:
         self.server.objects.pop(self._object(self._split()[0]), None)
@@ -70,6 +80,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         del format, args
 
+    def _keep(self, name: str, content: bytes) -> None:
+        self.server.objects[name] = content
+        self._answer(self._described(name))
+
     def _split(self) -> tuple[str, dict[str, list[str]]]:
         parts = urlsplit(self.path)
         return parts.path, parse_qs(parts.query)
@@ -78,14 +92,18 @@ class _Handler(BaseHTTPRequestHandler):
         return unquote(path.partition(f"/b/{self.server.name}/o/")[2])
 
     def _described(self, name: str) -> dict[str, str]:
-        size = str(len(self.server.objects[name]))
-        return {"name": name, "bucket": self.server.name, "generation": "1", "size": size}
+        content = self.server.objects[name]
+        checksum = base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
+        described = {"name": name, "bucket": self.server.name, "generation": "1"}
+        return {**described, "size": str(len(content)), "crc32c": checksum}
 
     def _answer(self, body: dict[str, Any], status: int = 200) -> None:
         self._send(json.dumps(body).encode(), "application/json", status)
 
-    def _send(self, body: bytes, kind: str, status: int = 200) -> None:
+    def _send(self, body: bytes, kind: str, status: int = 200, location: str = "") -> None:
         self.send_response(status)
+        if location:
+            self.send_header("Location", location)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
