@@ -95,7 +95,7 @@ def test_the_values_use_names_that_the_chart_has() -> None:
 def test_the_launchers_config_is_one_that_dagster_takes() -> None:
     config = instance_config(values())["run_launcher"]["config"]
 
-    checked = process_config(K8sRunLauncher.config_type(), config)
+    checked = process_config(K8sRunLauncher.config_type(), config)  # type: ignore[no-untyped-call]
 
     assert checked.errors is None or checked.errors == []
     assert checked.success
