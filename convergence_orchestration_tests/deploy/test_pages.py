@@ -120,7 +120,7 @@ def test_cloud_build_is_told_of_a_dockerfile_that_is_there() -> None:
 def test_measured_numbers_are_the_benchmarks() -> None:
     section = SCALING.partition("## Measured")[2].partition("\n\nSo ")[0]
     measured = re.findall(r"^\|.*\| ([0-9.,]+) ?[a-z]* \|$", section, re.MULTILINE)
-    benchmarks = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    benchmarks = set(re.findall(r"[0-9][0-9.,]*[0-9]", (ROOT / "docs" / "benchmarks.md").read_text("utf-8")))
 
     assert len(measured) > 5
     assert [number for number in measured if number not in benchmarks] == []
