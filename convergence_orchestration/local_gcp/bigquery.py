@@ -21,6 +21,7 @@ from convergence_orchestration.local_gcp.dataset_claims import OneDatasetAtATime
 from convergence_orchestration.local_gcp.faults import Faults
 from convergence_orchestration.local_gcp.job_names import OneJobAName
 from convergence_orchestration.local_gcp.lake_upkeep import keep_up
+from convergence_orchestration.local_gcp.lost_races import telling_lost_races
 from convergence_orchestration.local_gcp.partitions import Partitions
 from convergence_orchestration.local_gcp.process import begin
 from convergence_orchestration.local_gcp.quick_catalogue import on_fresh_cursors, quick
@@ -75,7 +76,7 @@ def warm_application(data_dir: Path) -> Application:
     from local_bigquery.jobs import query  # noqa: PLC0415
 
     database.projects()
-    query.execute = on_fresh_cursors(query.execute)
+    query.execute = telling_lost_races(on_fresh_cursors(query.execute))
     database.fetch = quick(database.fetch, database._attached.__contains__, database.quote)  # noqa: SLF001 nothing public says it
     database.execute("SET threads = 1")  # small statements, several at once
     application: Application = app

@@ -6,7 +6,6 @@ What belongs here: when, and DuckLake's own calls. BigQuery itself keeps an answ
 
 import threading
 import time
-from collections.abc import Iterable
 from typing import Final
 
 import duckdb
@@ -18,7 +17,7 @@ ANSWERS_KEPT_SECONDS: Final = 600.0
 
 SECONDS_BETWEEN_ROUNDS: Final = 60.0
 MANY_FILES: Final = 50
-"""A project with more Parquet files than this since the last round gets them merged."""
+"""A table that got so many Parquet files since they were merged last gets them merged."""
 
 _SETTLED_SECONDS: Final = 600.0
 """So long a file that was merged into another is left for those who are reading it."""
@@ -29,14 +28,25 @@ _OLD_ANSWERS = """
     JOIN duckdb_tables() AS answers ON answers.table_name = concat(jobs.project_id, ':', jobs.job_id)
     WHERE answers.database_name = 'emulator' AND answers.schema_name = '_results' AND jobs.creation_time < ?
     """
+_FILES = """
+    SELECT dataset.schema_name, held.table_name, count(*)
+    FROM {lake}.ducklake_data_file AS file
+    JOIN {lake}.ducklake_table AS held USING (table_id)
+    JOIN {lake}.ducklake_schema AS dataset USING (schema_id)
+    WHERE file.end_snapshot IS NULL AND held.end_snapshot IS NULL AND dataset.end_snapshot IS NULL
+    GROUP BY ALL
+    """
 _log = logger(__name__)
+
+type Table = tuple[str, str, str]
+"""Project, dataset and table."""
 
 
 def keep_up(seconds: float = SECONDS_BETWEEN_ROUNDS) -> None:
     """Begin a round every so many seconds, in a thread that ends with the process."""
 
     def rounds() -> None:
-        files: dict[str, int] = {}
+        files: dict[Table, int] = {}
         while True:
             time.sleep(seconds)
             try:
@@ -59,34 +69,44 @@ def forget_answers(before: float) -> int:
     return len(old)
 
 
-def merge_files(known: dict[str, int]) -> list[str]:
-    """Merge the small files of each project that got many since it was looked at last, as `known` has it; which projects."""
+def merge_files(known: dict[Table, int]) -> list[Table]:
+    """Merge the small files of each table that got many since it was looked at last, as `known` has it; which tables.
+
+    Nothing else changes the table meanwhile: a statement that had begun before would lose its race.
+    """
     from local_bigquery.engine import database  # noqa: PLC0415 as above
 
-    merged = []
+    merged: list[Table] = []
     for project_id in database.projects():
-        lake = database.quote(f"__ducklake_metadata_{project_id}")
-        count = f"SELECT count(*) FROM {lake}.ducklake_data_file WHERE end_snapshot IS NULL"  # noqa: S608 it is quoted
-        if database.fetch(count)[0][0] - known.get(project_id, 0) < MANY_FILES:
-            continue
-        _call("ducklake_merge_adjacent_files", project_id)
-        _call(
-            "ducklake_cleanup_old_files",
-            project_id,
-            [f"older_than => now() - INTERVAL {_SETTLED_SECONDS:g} SECOND"],
-        )
-        known[project_id] = database.fetch(count)[0][0]
-        merged.append(project_id)
+        due = [
+            table for table, count in _files(project_id).items() if count - known.get(table, 0) >= MANY_FILES
+        ]
+        for table in due:
+            _, dataset_id, table_id = table
+            with database.writing(*table):
+                _call("ducklake_merge_adjacent_files(?, ?, schema => ?)", project_id, table_id, dataset_id)
+        if due:
+            _call(
+                f"ducklake_cleanup_old_files(?, older_than => now() - INTERVAL {_SETTLED_SECONDS:g} SECOND)",
+                project_id,
+            )
+            known.update({table: count for table, count in _files(project_id).items() if table in due})
+        merged += due
     return merged
 
 
-def _call(function: str, project_id: str, named: Iterable[str] = ()) -> None:
+def _files(project_id: str) -> dict[Table, int]:
+    """How many files each table of a project has."""
     from local_bigquery.engine import database  # noqa: PLC0415 as above
 
-    words = ", ".join(["?", *named])
+    rows = database.fetch(_FILES.format(lake=database.quote(f"__ducklake_metadata_{project_id}")))
+    return {(project_id, dataset_id, table_id): count for dataset_id, table_id, count in rows}
+
+
+def _call(call: str, *arguments: str) -> None:
+    from local_bigquery.engine import database  # noqa: PLC0415 as above
+
     try:
-        database.execute(f"CALL {function}({words})", [project_id])
-    except duckdb.Error as error:  # somebody wrote at the same time
-        _log.info(
-            "Local BigQuery's files are looked after later.", function=function, reason=type(error).__name__
-        )
+        database.execute(f"CALL {call}", list(arguments))
+    except duckdb.Error as error:
+        _log.info("Local BigQuery's files are looked after later.", call=call, reason=type(error).__name__)

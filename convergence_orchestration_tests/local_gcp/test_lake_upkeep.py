@@ -10,13 +10,16 @@ import time
 from pathlib import Path
 
 import anyio
+import duckdb
 import httpx
 
 from convergence_orchestration.local_gcp import bigquery, lake_upkeep
+from convergence_orchestration.local_gcp.lost_races import telling_lost_races
 
 bigquery.import_extensions()
 directory = Path(sys.argv[1])
 application = bigquery.warm_application(directory)
+from local_bigquery.jobs import query as query_module
 
 async def main():
     transport = httpx.ASGITransport(application)
@@ -41,8 +44,9 @@ async def main():
             await http.post("/datasets/shop/tables/fruit/insertAll", json={"rows": [row]})
         known = {}
         assert files() == lake_upkeep.MANY_FILES
-        assert lake_upkeep.merge_files(known) == ["some-project"]
-        assert known == {"some-project": 1}
+        fruit = ("some-project", "shop", "fruit")
+        assert lake_upkeep.merge_files(known) == [fruit]
+        assert known == {fruit: 1}
         assert files() == lake_upkeep.MANY_FILES + 1, "whoever reads the old ones can go on"
         assert lake_upkeep.merge_files(known) == []
         page = (await http.get("/datasets/shop/tables/fruit/data?maxResults=2&startIndex=7")).json()
@@ -66,6 +70,20 @@ async def main():
         inside = [{"key": "session_id", "value": session["sessionId"]}]
         assert values(await query("SELECT a FROM ours", connectionProperties=inside)) == ["5"]
 
+        def lose(words):
+            def execute(*_arguments, **_named):
+                raise duckdb.TransactionException(words)
+            return execute
+
+        whole = query_module.execute
+        query_module.execute = telling_lost_races(lose("cannot rollback - no transaction is active"))
+        lost = await http.post("/queries", json={"query": "SELECT 1", "useLegacySql": False})
+        assert lost.status_code == 400 and "concurrent update" in lost.text, lost.text
+        query_module.execute = telling_lost_races(lose("cannot commit - no transaction is active"))
+        wrong = await http.post("/queries", json={"query": "SELECT 1", "useLegacySql": False})
+        assert wrong.status_code == 400 and "concurrent update" not in wrong.text, wrong.text
+        query_module.execute = whole
+
 anyio.run(main)
 """
 
@@ -86,7 +104,7 @@ def _succeeds(program: str, *arguments: Path) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-def test_small_files_become_one_and_old_answers_go(tmp_path: Path) -> None:
+def test_small_files_become_one_old_answers_go_and_lost_races_are_told(tmp_path: Path) -> None:
     _succeeds(_KEPT_UP, tmp_path)
 
 
