@@ -178,7 +178,7 @@ def test_logs_tell_who_said_what(platform: Platform) -> None:
     assert "The platform is up." in platform.convergence("logs", "supervisor", "--lines", "1000").stdout
     assert "code_server |" in platform.convergence("logs").stdout
     of_the_api = platform.convergence("logs", "api", "--lines", "1000").stdout
-    assert "The API is deployed." in of_the_api
+    assert "The job has succeeded." in of_the_api
     assert "Application startup complete." in of_the_api
 
 
