@@ -126,7 +126,7 @@ class Settings(BaseSettings):
     admin_api_key: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="Administrators' key; unset, the secret admin-api-key-<environment> in Secret Manager.",
+        description="Administrators' key; unset, the secret admin-api-key-{dev,staging,prod} in Secret Manager.",
     )
     admin_key_rotation_days: int = Field(
         default=90, ge=1, le=3650, description="Days after which an administrators' key is rotated by itself."
