@@ -15,6 +15,10 @@ for _variable in [name.upper() for name in Settings.model_fields]:
     os.environ.pop(_variable, None)  # what the developer's shell sets must not change what the tests see
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", metavar="DIR", help="let browser tests write the pages' pictures there")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent / "e2e" in item.path.parents:
