@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from google.cloud.run_v2 import Revision
 from google.cloud.secretmanager_v1 import SecretPayload
@@ -36,8 +37,17 @@ def _node(plane: ControlPlane) -> Iterator[Node]:
     try:
         yield node
     finally:
+        started = [instance.pid for instance in Records(plane.data_dir).read() if instance.pid]
         stop_instances(plane.data_dir)
+        eventually(lambda: all(map(_has_ended, started)))  # so that the node sees it when it is closed
         node.close()
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _revision(**container: object) -> Revision:
