@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -10,6 +11,9 @@ pytest_plugins = ["convergence_orchestration_tests.emulators"]
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("unhurried")
+
+# a shell's background job ignores SIGINT; Dagster makes SIGTERM the same, and every process that a test starts inherits that
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 for _variable in [name.upper() for name in Settings.model_fields]:
     os.environ.pop(_variable, None)  # what the developer's shell sets must not change what the tests see

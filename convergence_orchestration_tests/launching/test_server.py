@@ -201,7 +201,7 @@ def test_nobody_waits_for_ever_for_a_server_that_hangs(
     paths: LaunchPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("convergence_orchestration.launching.client._ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr("convergence_orchestration.launching.client._START_SECONDS", 2)
+    monkeypatch.setattr("convergence_orchestration.launching.client._START_SECONDS", 8)
     start_server(paths)
     os.kill(server_of(paths).pid, signal.SIGSTOP)
 
