@@ -5,9 +5,9 @@ import pytest
 from convergence_orchestration_tests.e2e.platform import Platform, free_base_port
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """A running, bootstrapped platform which the tests of one worker share that need nothing else."""
+    """A running, bootstrapped platform which the tests of one file share."""
     platform = Platform(tmp_path_factory.mktemp("platform") / "data", free_base_port())
     platform.up()
     try:
