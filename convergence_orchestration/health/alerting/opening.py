@@ -30,8 +30,8 @@ from convergence_orchestration.warehouse.bootstrap import needs_bootstrap
 CALL_SECONDS = 5.0
 """So long a call of Monitoring is repeated: the next evaluation is a minute away."""
 
-_BEGAN = datetime.now(UTC)
-"""When this process began to ask."""
+_READ_FIRST: dict[str, datetime] = {}
+"""By project, when this process could read what probes found for the first time."""
 
 _LAST_KNOWN: dict[tuple[str, str], tuple[Channel, ...]] = {}
 """Channels by project and environment as this process read them last: people hear of a Secret Manager that is down."""
@@ -122,7 +122,9 @@ def _sources(
         return requests.of_requests(unfinished, environment, now)
 
     def of_checks() -> Seen:
-        return checks.of_checks(HealthChecks(bigquery).history(now - checks.KEPT), environment, now, _BEGAN)
+        found = HealthChecks(bigquery).history(now - checks.KEPT)
+        since = _READ_FIRST.setdefault(settings.gcp_project_id, now)
+        return checks.of_checks(found, environment, now, since)
 
     return [
         Source(checks.NAME, of_checks),

@@ -91,8 +91,11 @@ def test_a_target_that_is_looked_at_no_more_is_gone_but_only_if_others_are_looke
         assert nothing.whole == frozenset()
 
 
-def test_after_a_start_probes_have_time_to_look() -> None:
-    assert of_checks([], "development", NOW, NOW - FRESH) == Seen()
+def test_after_a_start_probes_have_time_to_look_and_nothing_is_said_of_them_yet() -> None:
+    def look() -> Seen:
+        return of_checks([], "development", NOW, NOW - FRESH)
+
+    assert values(look_at([Source(NAME, look)], "development"), Metric.SOURCE_FAILURES) == {NAME: None}
 
 
 def test_a_sensor_that_has_not_ticked_yet_does_not_fail() -> None:

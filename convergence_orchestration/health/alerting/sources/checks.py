@@ -10,7 +10,7 @@ from itertools import takewhile
 from types import MappingProxyType
 
 from convergence_orchestration.health.alerting.model import Metric, Observation, Seen
-from convergence_orchestration.health.alerting.sources.looking import unreadable
+from convergence_orchestration.health.alerting.sources.looking import not_yet, unreadable
 from convergence_orchestration.health.model import Measure, ProbeName, ProbeResult, ProbeStatus
 
 NAME = "health_checks"
@@ -44,14 +44,14 @@ type _Target = tuple[ProbeName, str, str]
 def of_checks(found: Iterable[ProbeResult], environment: str, now: datetime, since: datetime) -> Seen:
     """What the results of the last `KEPT` say at `now`, and under `environment` that there are none.
 
-    `since` is when this process began to ask: probes that have not looked yet since a start are unknown and no failure.
+    `since` is when this process read the table first: probes that have not looked yet since a start are unknown and no failure.
     """
     by_target: dict[_Target, list[ProbeResult]] = {}
     for result in sorted(found, key=lambda one: one.at, reverse=True):
         by_target.setdefault((result.probe, result.target, result.environment), []).append(result)
     newest = max((results[0].at for results in by_target.values()), default=None)
     if newest is None or now - newest > FRESH:
-        return _nobody_looked(newest, environment) if now - since > FRESH else Seen()
+        return _nobody_looked(newest, environment) if now - since > FRESH else not_yet(NAME, environment)
     observations = [
         one
         for results in by_target.values()

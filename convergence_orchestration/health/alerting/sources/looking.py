@@ -46,5 +46,10 @@ def unreadable(name: str, environment: str, why: str) -> Seen:
     return Seen((_told(name, environment, 1.0, why),))
 
 
-def _told(name: str, environment: str, value: float, words: str) -> Observation:
+def not_yet(name: str, environment: str) -> Seen:
+    """That a source has nothing to say so soon after a start: neither that it can be read nor that it cannot."""
+    return Seen((_told(name, environment, None, ""),))
+
+
+def _told(name: str, environment: str, value: float | None, words: str) -> Observation:
     return Observation(Metric.SOURCE_FAILURES, environment, name, value, words)
