@@ -58,7 +58,7 @@ def _cure(made: Made, error: ConvergenceError, patient: Patient) -> str:
     project = patient.settings.gcp_project_id
     match error.code:
         case ErrorCode.QUOTA_EXHAUSTED:
-            return f"gcloud alpha services quota list --service={made.api} --consumer=projects/{project}"
+            return quotas_of(made.api, project)
         case ErrorCode.PERMISSION_DENIED:
             return project_grant(project, _ROLES[made.service], YOU)
         case ErrorCode.NOT_FOUND | ErrorCode.INVALID_SETTINGS:
@@ -67,6 +67,11 @@ def _cure(made: Made, error: ConvergenceError, patient: Patient) -> str:
             return f"gcloud services enable {made.api} --project={project}"
         case _:
             return _look_at(made, patient)
+
+
+def quotas_of(api: str, project: str) -> str:
+    """The command that lists a service's quotas and how much of them is used."""
+    return f"gcloud alpha services quota list --service={api} --consumer=projects/{project}"
 
 
 def _look_at(made: Made, patient: Patient) -> str:

@@ -95,8 +95,7 @@ def _limits(settings: Settings) -> Iterator[Contradiction]:
             f"{an_hour} requests an hour are fewer than {a_minute} a minute, which is never reached",
             f"export TENANT_REQUESTS_PER_HOUR={a_minute * _MINUTES_AN_HOUR}",
         )
-    is_shared = settings.environment is not Environment.DEVELOPMENT
-    if is_shared and settings.rate_limit_storage_url.startswith("memory:"):
+    if _is_deployed(settings) and settings.rate_limit_storage_url.startswith("memory:"):
         yield (
             "RATE_LIMIT_STORAGE_URL",
             f"limits are counted in each instance's memory, so {settings.environment} allows each tenant a multiple",
@@ -120,8 +119,7 @@ def _administrators(settings: Settings) -> Iterator[Contradiction]:
 
 
 def _addresses(settings: Settings) -> Iterator[Contradiction]:
-    is_far = settings.environment is not Environment.DEVELOPMENT and not settings.run_emulator_host
-    if is_far and _is_loopback(settings.dagster_url.host or ""):
+    if _is_deployed(settings) and _is_loopback(settings.dagster_url.host or ""):
         yield (
             "DAGSTER_URL",
             f"{settings.environment} looks for Dagster on its own machine ({settings.dagster_base_url})",
@@ -135,6 +133,11 @@ def _addresses(settings: Settings) -> Iterator[Contradiction]:
         )
     if settings.environment is Environment.PRODUCTION and settings.log_level == "DEBUG":
         yield ("LOG_LEVEL", "production logs at DEBUG", "export LOG_LEVEL=INFO")
+
+
+def _is_deployed(settings: Settings) -> bool:
+    """Whether it is staging or production on Google Cloud, and not one that is played on this machine."""
+    return settings.environment is not Environment.DEVELOPMENT and not settings.run_emulator_host
 
 
 def _is_loopback(host: str) -> bool:

@@ -13,6 +13,7 @@ from convergence_orchestration.doctor.disk import disk, room_of
 from convergence_orchestration.doctor.model import Area, Finding, Patient, State
 from convergence_orchestration.doctor.network import clocks, look, reachability
 from convergence_orchestration.doctor.permissions import permissions
+from convergence_orchestration.doctor.quotas import quotas
 from convergence_orchestration.doctor.versions import unconfigured, versions
 from convergence_orchestration.gcp.addresses import Address, addresses_of
 
@@ -43,6 +44,7 @@ def examine(
         *clocks(seen),
         *permissions(patient, reached),
         *calls(patient, reached),
+        quotas(patient, reached),
     )
 
 

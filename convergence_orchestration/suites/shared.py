@@ -71,14 +71,8 @@ def key_is_sealed_and_delivered_again(visit: Visit) -> None:
     The key's text is compared with the hash that the platform keeps of it.
     """
     tenant_id = visit.new_tenant_id()
-    made = visit.create(tenant_id)
-    expect(made.status_code == HTTPStatus.OK, f"No tenant could be made: {shown(made)}")
-    first, again = (
-        visit.admin(
-            "POST", "/api-keys", {"tenant_id": tenant_id}, **{"Idempotency-Key": f"suite-{tenant_id}"}
-        )
-        for _ in range(2)
-    )
+    visit.make(tenant_id)
+    first, again = visit.issue(tenant_id), visit.issue(tenant_id)
     for what, answer in (("issuing", first), ("delivering it again", again)):
         expect(answer.status_code == HTTPStatus.OK, f"A key: {what} got {answer.status_code}.")
     key = str(first.json()["api_key"])

@@ -1,6 +1,8 @@
 """The API as a suite calls it: with and without keys, and the tenants that a suite makes for itself and takes away again.
 
-What belongs here: calling. What is expected of the answers is each suite's.
+What belongs here: calling. What is expected of the answers is each suite's. What a suite needs but does not test is asked for
+without waiting and asked about until it is there: a call that waits for its run is a slow answer in the service's latencies, and
+a dozen of them among a suite's few hundred calls would convict the release that the suite is there to prove good.
 """
 
 import time
@@ -20,6 +22,8 @@ PATIENCE_SECONDS: Final = 120
 """So long a call that launches a run is waited for."""
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_ASYNC: Final = {"Prefer": "respond-async"}
+_PAUSE_SECONDS: Final = 0.5
 _SHOWN: Final = 200
 _GONE: Final = frozenset({HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
@@ -76,9 +80,8 @@ class Visit:
     def new_tenant(self) -> MadeTenant:
         """A tenant of its own with a key."""
         tenant_id = self.new_tenant_id()
-        made = self.create(tenant_id)
-        expect(made.status_code == HTTPStatus.OK, f"No tenant could be made: {shown(made)}")
-        issued = self.admin("POST", "/api-keys", {"tenant_id": tenant_id, "description": "acceptance suite"})
+        self.make(tenant_id)
+        issued = self.issue(tenant_id)
         expect(issued.status_code == HTTPStatus.OK, f"No key could be issued: {issued.status_code}.")
         return MadeTenant(tenant_id, issued.json())
 
@@ -86,10 +89,26 @@ class Visit:
         """A tenant id that nobody has."""
         return f"suite_{uuid.uuid4().hex[:16]}"
 
-    def create(self, tenant_id: str) -> httpx.Response:
+    def create(self, tenant_id: str, **headers: str) -> httpx.Response:
         """POST /admin/tenants; what it made is taken away when the suite leaves."""
         self._made.append(tenant_id)
-        return self.admin("POST", "/tenants", {"tenant_id": tenant_id, "company_name": "Acceptance suite"})
+        wanted = {"tenant_id": tenant_id, "company_name": "Acceptance suite"}
+        return self.admin("POST", "/tenants", wanted, **headers)
+
+    def make(self, tenant_id: str) -> None:
+        """Create a tenant, ACTIVE when this returns; creations are limited, so that the tenant is asked about."""
+        answer = self.create(tenant_id, **_ASYNC)
+        expect(answer.is_success, f"No tenant could be made: {shown(answer)}")
+        until = time.monotonic() + PATIENCE_SECONDS
+        while (state := body_of(answer).get("state")) != "ACTIVE":
+            expect(time.monotonic() < until, f"After {PATIENCE_SECONDS} s a tenant to be is {state}.")
+            time.sleep(_PAUSE_SECONDS)
+            answer = self.admin("GET", f"/tenants/{tenant_id}")
+
+    def issue(self, tenant_id: str) -> httpx.Response:
+        """POST /admin/api-keys under an Idempotency-Key that every call for this tenant shares."""
+        wanted = {"tenant_id": tenant_id, "description": "acceptance suite"}
+        return self._asked_until_done("POST", "/api-keys", wanted, f"suite-{tenant_id}")
 
     def as_soon_as(
         self, status: int, path: str, headers: Mapping[str, str], patience: float = 10
@@ -102,7 +121,8 @@ class Visit:
 
     def offboard(self, tenant_id: str) -> httpx.Response:
         """DELETE a tenant that was made here, its dataset to go with the next look at what is due."""
-        answer = self.admin("DELETE", f"/tenants/{tenant_id}?confirm={tenant_id}&retention_days=0")
+        leaving = f"/tenants/{tenant_id}?confirm={tenant_id}&retention_days=0"
+        answer = self._asked_until_done("DELETE", leaving, None, f"suite-leaves-{tenant_id}")
         if answer.status_code in _GONE:
             self._made.remove(tenant_id)
         return answer
@@ -113,6 +133,16 @@ class Visit:
             with suppress(httpx.HTTPError):
                 self.offboard(tenant_id)
         return tuple(self._made)
+
+    def _asked_until_done(self, method: str, path: str, body: object, key: str) -> httpx.Response:
+        """The same request, again and again, until its run is over; the last answer."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        headers = {**_ASYNC, "Idempotency-Key": key}
+        while (answer := self.admin(method, path, body, **headers)).status_code == HTTPStatus.ACCEPTED:
+            if time.monotonic() > until:
+                break
+            time.sleep(_PAUSE_SECONDS)
+        return answer
 
 
 def refuse_writes(request: httpx.Request) -> None:

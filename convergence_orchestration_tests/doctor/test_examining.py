@@ -11,6 +11,7 @@ from convergence_orchestration.doctor.examining import before_the_first_start, e
 from convergence_orchestration.doctor.jobs import doctor
 from convergence_orchestration.doctor.model import Area, Finding, Patient, State, has_problem
 from convergence_orchestration.doctor.permissions import needed_by, refused
+from convergence_orchestration.doctor.quotas import headroom, quotas
 from convergence_orchestration.environment.cloud import opened
 from convergence_orchestration.environment.preparing import prepare
 from convergence_orchestration.environment.resources import environment_resources
@@ -162,6 +163,28 @@ def test_each_failure_of_a_call_has_its_cure(
 
     assert finding.state is State.PROBLEM
     assert cure in finding.cure
+
+
+@pytest.mark.parametrize(
+    ("billed", "state"),
+    [(0, State.OK), (90, State.OK), (91, State.PROBLEM), (None, State.UNKNOWN)],
+    ids=["nothing used", "nine tenths used", "more used", "not said"],
+)
+def test_a_quota_that_is_nearly_used_up_is_a_problem(
+    prepared: Settings, billed: int | None, state: State
+) -> None:
+    finding = headroom(billed, 100, Patient(prepared))
+
+    assert finding.state is state
+    assert ("gcloud alpha services quota list" in finding.cure) is (state is State.PROBLEM)
+
+
+def test_a_quota_that_cannot_be_asked_is_unknown(prepared: Settings) -> None:
+    """The emulator has no table of jobs."""
+    billing = prepared.model_copy(update={"bigquery_bytes_per_day": 100})
+
+    assert quotas(Patient(billing), frozenset({"BigQuery"})).state is State.UNKNOWN
+    assert quotas(Patient(billing), frozenset()).state is State.UNKNOWN
 
 
 def test_who_may_not_act_as_the_account_leaves_its_permissions_unknown(prepared: Settings) -> None:

@@ -39,7 +39,7 @@ def tells_another_company(asked: Asked, answered: Answered) -> Answered:
 
 
 def tells_another_hash(asked: Asked, answered: Answered) -> Answered:
-    is_it = asked.path.endswith("/api-keys")
+    is_it = asked.path.endswith("/api-keys") and answered.status == 200
     return answered.saying('"tenant_api_key_hash":"', '"tenant_api_key_hash":"f') if is_it else answered
 
 

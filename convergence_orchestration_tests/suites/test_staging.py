@@ -1,8 +1,8 @@
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from itertools import count
 
 import pytest
 
@@ -30,13 +30,14 @@ def says_production(asked: Asked, answered: Answered) -> Answered:
 
 
 def delivers_another_key() -> Callable[[Asked, Answered], Answered]:
-    deliveries = count(1)
+    delivered = Counter[str]()
 
     def spoil(asked: Asked, answered: Answered) -> Answered:
-        is_it = (
-            asked.path.endswith("/api-keys") and asked.has("Idempotency-Key") and next(deliveries) % 2 == 0
-        )
-        return answered.saying('"api_key":"', '"api_key":"x') if is_it else answered
+        if not asked.path.endswith("/api-keys") or answered.status != 200:
+            return answered
+        key = asked.headers["idempotency-key"]
+        delivered[key] += 1
+        return answered.saying('"api_key":"', '"api_key":"x') if delivered[key] == 2 else answered
 
     return spoil
 

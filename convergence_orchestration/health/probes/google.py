@@ -11,18 +11,14 @@ from google.cloud.bigquery import ScalarQueryParameter
 
 from convergence_orchestration.errors import ConvergenceError, ErrorCode, TransientError
 from convergence_orchestration.gcp.bigquery import BigQuery
+from convergence_orchestration.gcp.day_quota import DayQuota, billed_today
 from convergence_orchestration.gcp.kms import Kms
 from convergence_orchestration.gcp.secrets import Secrets
-from convergence_orchestration.gcp.sql import bytes_billed
 from convergence_orchestration.health.model import Measure
 from convergence_orchestration.health.probes.looking import Finding, healthy, unhealthy, unknown
 
-FULL_SHARE = 0.9
-"""With more of a quota used the day may not end well."""
-
 _ANSWER = Path(__file__).with_name("answer.sql").read_text(encoding="utf-8")
 _ASKED = 42
-_GIB = 2**30
 
 
 def round_trip(kms: Kms) -> Sequence[Finding]:
@@ -58,26 +54,17 @@ def _quota(bigquery: BigQuery, most_bytes: int | None, now: datetime) -> Finding
     if most_bytes is None:
         return healthy("No quota refuses queries; how many bytes are billed was not asked this time.")
     try:
-        return _billed(bigquery, most_bytes, now)
+        return judged(billed_today(bigquery, now), most_bytes)
     except ConvergenceError as error:  # refused or not: it could not be asked
         return unknown(error.message)
-
-
-def _billed(bigquery: BigQuery, most_bytes: int, now: datetime) -> Finding:
-    """How much of a day's bytes is billed since midnight UTC."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    sql = bytes_billed(bigquery.project, bigquery.location)
-    rows = bigquery.query(sql, (ScalarQueryParameter("since", "TIMESTAMP", midnight),))
-    return judged(rows[0]["billed"] if rows[0]["queries"] else 0, most_bytes)
 
 
 def judged(billed: int | None, most_bytes: int) -> Finding:
     """What so many bytes of a day mean; None: BigQuery does not say."""
     if billed is None:
         return unknown("BigQuery does not say how many bytes were billed today.")
-    share = billed / most_bytes
-    measured = {Measure.USED_SHARE: round(share, 6)}
-    words = f"{billed / _GIB:.2f} GiB of {most_bytes / _GIB:.0f} GiB a day are billed since midnight UTC."
-    if share > FULL_SHARE:
-        return unhealthy(f"Save queries or raise the quota: {words}", measured)
-    return healthy(words, measured)
+    quota = DayQuota(billed, most_bytes)
+    measured = {Measure.USED_SHARE: round(quota.share, 6)}
+    if quota.is_nearly_used:
+        return unhealthy(f"Save queries or raise the quota: {quota.words}.", measured)
+    return healthy(f"{quota.words}.", measured)
