@@ -20,7 +20,8 @@ from convergence_orchestration.cli.options import (
     data_dir_of,
     directory_at,
 )
-from convergence_orchestration.cli.reporting import console, tell
+from convergence_orchestration.cli.reporting import tell
+from convergence_orchestration.cli.showing import print_table
 
 if TYPE_CHECKING:
     from convergence_orchestration.environment.cloud import Cloud
@@ -45,17 +46,16 @@ def list_administrators(
     """List who has a key, how old it is and when it is due."""
     from datetime import UTC, datetime  # noqa: PLC0415 not for --help
 
-    from rich.table import Table  # noqa: PLC0415
-
     from convergence_orchestration.environment.shown import kept_facts  # noqa: PLC0415
     from convergence_orchestration.keys.admins.upkeep import administrators, stand  # noqa: PLC0415
 
-    table = Table("administrator", "state", "version", "created", "due", "trouble")
     with _Where(data_dir, environment, google_cloud).opened() as cloud:
-        for name in administrators(cloud.settings, cloud.secrets):
-            facts = kept_facts(stand(cloud.settings, cloud.secrets, name, datetime.now(UTC)))
-            table.add_row(*(facts[column] for column in facts if column != "done"))
-    console().print(table)
+        known = [
+            kept_facts(stand(cloud.settings, cloud.secrets, name, datetime.now(UTC)))
+            for name in administrators(cloud.settings, cloud.secrets)
+        ]
+    columns = ("administrator", "state", "version", "created", "due", "trouble")
+    print_table(columns, [tuple(facts[column] for column in columns) for facts in known])
 
 
 def add(

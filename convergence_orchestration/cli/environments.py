@@ -11,7 +11,8 @@ import typer
 from convergence_orchestration.cli.admin_keys import GoogleCloud, cloud_at
 from convergence_orchestration.cli.audited import audited
 from convergence_orchestration.cli.options import DEFAULT_DATA_DIR, DataDir, EnvironmentName
-from convergence_orchestration.cli.reporting import console, tell
+from convergence_orchestration.cli.reporting import tell
+from convergence_orchestration.cli.showing import print_table
 
 app = typer.Typer(
     no_args_is_help=True, help="Prepare an environment: key ring, key, administrators' secret, bindings."
@@ -58,12 +59,8 @@ def show(
     google_cloud: GoogleCloud = False,
 ) -> None:
     """Show what there is beside what is declared; nothing is changed."""
-    from rich.table import Table  # noqa: PLC0415 not for --help
+    from convergence_orchestration.environment.looking import looked_at  # noqa: PLC0415 not for --help
 
-    from convergence_orchestration.environment.looking import looked_at  # noqa: PLC0415
-
-    table = Table("what", "declared", "found")
     with cloud_at(data_dir, google_cloud=google_cloud, environment=environment) as cloud:
-        for each in looked_at(cloud):
-            table.add_row(each.what, each.declared, each.found)
-    console().print(table)
+        rows = [(each.what, each.declared, each.found) for each in looked_at(cloud)]
+    print_table(("what", "declared", "found"), rows)

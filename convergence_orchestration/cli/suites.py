@@ -140,8 +140,10 @@ def _authority_of(address: str, data_dir: Path) -> str | None:
 
 
 def _line(result: "CaseResult") -> str:
+    from rich.markup import escape  # noqa: PLC0415 not for --help
+
     colour = _COLOURS[result.outcome]
-    detail = f"  {result.detail}" if result.detail else ""
+    detail = f"  {escape(result.detail)}" if result.detail else ""
     return f"{result.number:>2}. [{colour}]{result.outcome:<6}[/] {result.name:<36} {result.seconds:6.2f} s{detail}"
 
 
