@@ -11,6 +11,7 @@ from itertools import batched
 from typing import Final
 
 from google.api_core.exceptions import Conflict, NotFound
+from google.api_core.retry import Retry, if_exception_type
 from google.cloud import bigquery
 from google.cloud.bigquery import DEFAULT_RETRY, ArrayQueryParameter, ScalarQueryParameter
 from google.cloud.bigquery.enums import WriteDisposition
@@ -70,6 +71,10 @@ class BigQuery:
         self._grant = project_grant(self.project, "roles/bigquery.admin")
         self._job_seconds = job_seconds
         self._retry = DEFAULT_RETRY.with_delay(initial=0.2, maximum=5.0).with_timeout(total_seconds)
+        # local-bigquery refuses a request that is repeated because its answer came too late or never; reading anew is harmless
+        self._anew = Retry(
+            predicate=if_exception_type(Conflict), initial=0.2, maximum=2.0, timeout=total_seconds
+        )
         self._translated = partial(translated, service=self._service, grant=self._grant)
 
     # datasets
@@ -198,16 +203,14 @@ class BigQuery:
 
     def _rows(self, sql: str, config: bigquery.QueryJobConfig) -> list[bigquery.Row]:
         with self._translated("querying"):
-            try:
-                return list(self._asked(sql, config))
-            except Conflict:
-                # local-bigquery refuses a request that is repeated because its answer came too late; reading anew is harmless
-                return list(self._asked(sql, config))
+            return list(self._asked(sql, config))
 
     def _asked(
         self, sql: str, config: bigquery.QueryJobConfig, page_size: int | None = None
     ) -> Iterable[bigquery.Row]:
-        return self.client.query_and_wait(
+        return self._anew(
+            self.client.query_and_wait
+        )(
             sql,
             job_config=config,
             page_size=page_size,

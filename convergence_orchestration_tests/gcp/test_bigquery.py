@@ -199,10 +199,11 @@ def test_a_read_whose_repetition_is_refused_is_asked_anew(
 ) -> None:
     refusal = {"method": f"POST */projects/{warehouse.project}/queries", "code": 409, "reason": "duplicate"}
 
-    with faults(local_bigquery, {**refusal, "times": 1}):
+    with faults(local_bigquery, {**refusal, "times": 3}):
         assert [row["one"] for row in warehouse.query("SELECT 1 AS one")] == [1]
+    impatient = BigQuery(warehouse.client, total_seconds=1)
     with faults(local_bigquery, refusal), pytest.raises(PermanentError) as caught:
-        warehouse.query("SELECT 1 AS one")
+        impatient.query("SELECT 1 AS one")
     assert caught.value.code is ErrorCode.ALREADY_EXISTS
 
 
