@@ -25,6 +25,7 @@ from convergence_orchestration.local_gcp.lost_races import telling_lost_races
 from convergence_orchestration.local_gcp.partitions import Partitions
 from convergence_orchestration.local_gcp.process import begin
 from convergence_orchestration.local_gcp.quick_catalogue import on_fresh_cursors, quick
+from convergence_orchestration.local_gcp.whole_datasets import create_whole
 from convergence_orchestration.logs import logger
 
 _EXTENSIONS = ("icu", "spatial", "ducklake")
@@ -73,9 +74,11 @@ def warm_application(data_dir: Path) -> Application:
 
     settings.data_dir = data_dir
     from local_bigquery import app  # noqa: PLC0415
+    from local_bigquery.catalog import datasets  # noqa: PLC0415
     from local_bigquery.jobs import query  # noqa: PLC0415
 
     database.projects()
+    datasets.create = create_whole
     query.execute = telling_lost_races(on_fresh_cursors(query.execute))
     database.fetch = quick(database.fetch, database._attached.__contains__, database.quote)  # noqa: SLF001 nothing public says it
     database.execute("SET threads = 1")  # small statements, several at once

@@ -71,7 +71,9 @@ class RequestEvent:
 
     @property
     def event_id(self) -> str:
-        """`<request>.<attempt>.<state>[.<run>]`."""
+        """`<request>.<attempt>.<state>[.<run>]`, and `<request>.DONE`: of two runs that carried it out, one is told."""
+        if self.state is RequestState.DONE:
+            return f"{self.request_id}.{self.state}"
         parts = [self.request_id, str(self.attempt), str(self.state), self.run_id]
         return ".".join(part for part in parts if part)
 

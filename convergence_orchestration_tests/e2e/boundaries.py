@@ -77,7 +77,7 @@ CALLS: dict[str, tuple[str, tuple[str, ...]]] = {
     "subscription": ("POST */jobs", ("MERGE tenants.tenant_subscriptions", '"TENANT"')),
     "quota": ("POST */jobs", ("MERGE tenants.tenant_usage_quotas", '"TENANT"')),
     "profile": ("POST */jobs", ("MERGE tenants.tenant_profiles", '"TENANT"')),
-    "DONE": (_APPEND, ("REQUEST.1.DONE",)),
+    "DONE": (_APPEND, ("REQUEST.DONE",)),
 }
 OF_THE_API = ("REQUESTED",)
 OF_THE_RUN = tuple(name for name in CALLS if name not in OF_THE_API)

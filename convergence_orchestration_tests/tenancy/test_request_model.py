@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -59,6 +60,15 @@ def test_an_event_is_the_same_event_when_the_same_happened() -> None:
     )
     assert event(RequestState.REQUESTED).event_id == f"{running.request_id}.1.REQUESTED"
     assert event(RequestState.RUNNING, attempt=2).event_id != running.event_id
+
+
+def test_a_request_is_done_once_however_many_runs_carried_it_out() -> None:
+    first, slower = (
+        event(RequestState.DONE),
+        replace(event(RequestState.DONE, attempt=2, at=9), run_id="other"),
+    )
+
+    assert first.event_id == slower.event_id == f"{first.request_id}.DONE"
 
 
 def test_a_key_stands_for_one_request_of_its_kind_and_its_sender() -> None:
