@@ -136,12 +136,12 @@ class Visit:
 
     def _asked_until_done(self, method: str, path: str, body: object, key: str) -> httpx.Response:
         """The same request, again and again, until its run is over; the last answer."""
-        until = time.monotonic() + PATIENCE_SECONDS
         headers = {**_ASYNC, "Idempotency-Key": key}
-        while (answer := self.admin(method, path, body, **headers)).status_code == HTTPStatus.ACCEPTED:
-            if time.monotonic() > until:
-                break
+        until = time.monotonic() + PATIENCE_SECONDS
+        answer = self.admin(method, path, body, **headers)
+        while answer.status_code == HTTPStatus.ACCEPTED and time.monotonic() < until:
             time.sleep(_PAUSE_SECONDS)
+            answer = self.admin(method, path, body, **headers)
         return answer
 
 
