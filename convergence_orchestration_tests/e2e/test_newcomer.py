@@ -44,7 +44,7 @@ def test_every_runnable_block_does_what_its_page_says(shown: str) -> None:
     assert re.findall(r"^>>> (.+)$", shown, re.MULTILINE) == [block.place for block in BLOCKS]
     assert '"tenant_id":"acmecorp","state":"ACTIVE"' in shown
     assert re.search(r"^cvg_dev_\w{49}$", shown, re.MULTILINE)  # what `convergence key issue` prints
-    assert "24 ok, 0 problem" in shown
+    assert re.search(r"^\d+ ok, 0 problem", shown, re.MULTILINE)
     assert "smoke suite: passed." in shown
     assert "the log is whole" in shown
 
