@@ -48,6 +48,11 @@ def end_instances(directory: DataDirectory, grace: float) -> None:
     stop_instances(directory.local_gcp, grace)
 
 
+def instance_sessions(directory: DataDirectory) -> frozenset[int]:
+    """The sessions of the instances that live now: each has one of its own."""
+    return frozenset(instance.pid for instance in instances(directory))
+
+
 def envoy_sessions(directory: DataDirectory) -> frozenset[int]:
     """The session of the front door's Envoy, if one was started."""
     try:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum, auto
 from functools import partial
 from itertools import chain
 
@@ -33,6 +34,18 @@ _DEFINITIONS = "convergence_orchestration.definitions"
 _DAGSTER = "convergence_orchestration.launching.dagster_process"
 
 
+class Stops(IntEnum):
+    """When a service is stopped: in this order, each when those before it have ended."""
+
+    FIRST = auto()
+    """What starts work by itself: it must not see the others go, and judge a release by that."""
+
+    SECOND = auto()
+
+    LAST = auto()
+    """What the others use to their end."""
+
+
 @dataclass(frozen=True)
 class Service:
     """One process of the platform, or a step of its start.
@@ -44,7 +57,7 @@ class Service:
         is_step: it is done when its process has exited with 0, and its probe has succeeded after that.
         needs: what must be healthy, or done, before it is started.
         asked_after: what must be healthy before its own probe is worth asking.
-        stops_last: it is stopped when those that use it have ended.
+        stops: its turn when the platform is stopped.
         once_healthy: called after each start when it is healthy, with when that was started (seconds since the epoch).
         once_ended: called when it was stopped for good, in a thread, with the seconds that it may take: it ends what
             outlives the process; it may be called twice.
@@ -58,7 +71,7 @@ class Service:
     is_step: bool = False
     needs: frozenset[ServiceName] = frozenset()
     asked_after: frozenset[ServiceName] = frozenset()
-    stops_last: bool = False
+    stops: Stops = Stops.SECOND
     once_healthy: Callable[[httpx.AsyncClient, float], Awaitable[None]] | None = field(
         default=None, repr=False
     )
@@ -181,7 +194,7 @@ def platform_services(
             ),
             public,
             asked[ServiceName.LOCAL_GCP],
-            stops_last=True,
+            stops=Stops.LAST,
         ),
         Service(
             ServiceName.NODE,
@@ -194,6 +207,7 @@ def platform_services(
             asked[ServiceName.NODE],
             needs=frozenset({ServiceName.LOCAL_GCP}),
             once_ended=partial(cloud_run.end_instances, directory),
+            sessions=partial(cloud_run.instance_sessions, directory),
         ),
         Service(
             ServiceName.FRONT_DOOR,
@@ -208,7 +222,7 @@ def platform_services(
             asked[ServiceName.FRONT_DOOR],
             # the routes of the last time name ports that may be others' by now: the node writes them anew first
             needs=frozenset({ServiceName.NODE}),
-            stops_last=True,
+            stops=Stops.LAST,
             sessions=partial(cloud_run.envoy_sessions, directory),
         ),
         Service(
@@ -220,7 +234,7 @@ def platform_services(
             ),
             public,
             asked[ServiceName.BIGQUERY],
-            stops_last=True,
+            stops=Stops.LAST,
         ),
         # `dagster api grpc` rather than `dagster code-server start`: the latter is a proxy with the former as its child, so
         # it imports Dagster twice, takes 120 MB more, and hides the child's death from the supervisor. What it is for,
@@ -233,6 +247,7 @@ def platform_services(
             ),
             public,
             asked[ServiceName.CODE_SERVER],
+            stops=Stops.FIRST,  # the daemon's sensors are evaluated here
         ),
         Service(
             ServiceName.WEBSERVER,
@@ -240,7 +255,7 @@ def platform_services(
             public,
             asked[ServiceName.WEBSERVER],
             needs=code_server,
-            stops_last=True,  # the API's last callers are told how their runs ended
+            stops=Stops.LAST,  # the API's last callers are told how their runs ended
             once_healthy=settle,
         ),
         # Two processes that make Dagster's SQLite tables at once fail ("table runs already exists"): the first time, the
@@ -250,6 +265,7 @@ def platform_services(
             _python(_DAGSTER, "daemon", *workspace),
             public,
             asked[ServiceName.DAEMON],
+            stops=Stops.FIRST,
             needs=webserver if is_first_start else code_server,
             asked_after=webserver,
             once_healthy=settle,

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -31,7 +31,7 @@ from convergence_orchestration.local_platform.model import (
     ServiceState,
 )
 from convergence_orchestration.local_platform.probes import NotReady, Probe
-from convergence_orchestration.local_platform.services import Service
+from convergence_orchestration.local_platform.services import Service, Stops
 from convergence_orchestration.logs import logger
 
 _log = logger(__name__)
@@ -212,25 +212,21 @@ class Supervisor:
 
     async def _stop_all(self, failure: str) -> None:
         self._write(state=PlatformState.STOPPING, failure=failure)
-        last = frozenset(service.name for service in self._services if service.stops_last)
-        await self._end_all_but(last)
-        await self._end_all_but(frozenset())
+        for turn in Stops:
+            await self._end_all_but([service for service in self._services if service.stops > turn])
         self._write(state=PlatformState.FAILED if failure else PlatformState.STOPPED, supervisor=None)
         _log.info("All services have ended.", failure=failure or None)
 
-    async def _end_all_but(self, kept: frozenset[ServiceName]) -> None:
-        await asyncio.gather(*(self._end(service) for service in self._services if service.name not in kept))
+    async def _end_all_but(self, kept: Collection[Service]) -> None:
+        await asyncio.gather(*(self._end(service) for service in self._services if service not in kept))
         # the launcher's fork server is nobody's child: it interrupts the runs and ends its zygotes itself
         grace = 0 if self._hurry.is_set() else self._patience.grace
         await asyncio.to_thread(stopping.stop, self._directory.dagster_home, grace)
-        # whatever else lost its parent
-        sessions = {child.pid for name, child in self._children.items() if name in kept}
-        sessions.update(*(service.sessions() for service in self._services if service.name in kept))
-        left = [
-            process
-            for process in processes.members(self._record)
-            if processes.session(process.pid) not in sessions
-        ]
+        # whatever else lost its parent; looked for before the sessions of those that are kept, who may start others still
+        members = processes.members(self._record)
+        sessions = {self._children[service.name].pid for service in kept if service.name in self._children}
+        sessions.update(*(service.sessions() for service in kept))
+        left = [process for process in members if processes.session(process.pid) not in sessions]
         await asyncio.to_thread(processes.end, left, grace)
 
     async def _end(self, service: Service) -> None:

@@ -18,7 +18,7 @@ from convergence_orchestration.local_platform.directory import DataDirectory
 from convergence_orchestration.local_platform.model import PlatformRecord, ServiceName
 from convergence_orchestration.local_platform.probes import NotReady, Probe
 from convergence_orchestration.local_platform.processes import PLATFORM_ID_VARIABLE
-from convergence_orchestration.local_platform.services import Service
+from convergence_orchestration.local_platform.services import Service, Stops
 from convergence_orchestration.local_platform.supervisor import Patience, Supervisor
 
 LOADED_MACHINE_SECONDS = 30.0
@@ -56,13 +56,13 @@ def a_service(
     probe: Probe | None = None,
     is_step: bool = False,
     needs: frozenset[ServiceName] = frozenset(),
-    stops_last: bool = False,
+    stops: Stops = Stops.SECOND,
 ) -> Service:
     """A Python process that runs `code`; ready at once unless a probe says else."""
     environment = {**os.environ, PLATFORM_ID_VARIABLE: platform.platform_id}
     command = (sys.executable, "-c", textwrap.dedent(code))
     chosen = probe if is_step else probe or ready_at_once
-    return Service(name, command, environment, chosen, is_step=is_step, needs=needs, stops_last=stops_last)
+    return Service(name, command, environment, chosen, is_step=is_step, needs=needs, stops=stops)
 
 
 def deaf(file: Path) -> str:

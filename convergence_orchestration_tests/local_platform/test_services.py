@@ -9,6 +9,7 @@ from convergence_orchestration.local_platform.services import (
     Addresses,
     ApiDeployment,
     Service,
+    Stops,
     platform_services,
 )
 from convergence_orchestration_tests.local_platform.builders import a_directory, a_record
@@ -101,14 +102,20 @@ def test_both_emulators_read_the_one_faults_file(
     assert services[ServiceName.BIGQUERY].command[-2:] == faults
 
 
-def test_the_emulators_outlive_those_that_use_them(services: dict[ServiceName, Service]) -> None:
-    last = {name for name, service in services.items() if service.stops_last}
+def test_what_judges_stops_before_what_it_judges_and_the_emulators_outlive_those_that_use_them(
+    services: dict[ServiceName, Service],
+) -> None:
+    turns = {turn: {name for name, service in services.items() if service.stops is turn} for turn in Stops}
 
-    assert last == {
-        ServiceName.LOCAL_GCP,
-        ServiceName.FRONT_DOOR,
-        ServiceName.BIGQUERY,
-        ServiceName.WEBSERVER,
+    assert turns == {
+        Stops.FIRST: {ServiceName.DAEMON, ServiceName.CODE_SERVER},
+        Stops.SECOND: {ServiceName.NODE, ServiceName.ADMIN_KEY, ServiceName.API},
+        Stops.LAST: {
+            ServiceName.LOCAL_GCP,
+            ServiceName.FRONT_DOOR,
+            ServiceName.BIGQUERY,
+            ServiceName.WEBSERVER,
+        },
     }
 
 

@@ -18,6 +18,7 @@ from convergence_orchestration.local_platform.model import (
     ServiceState,
 )
 from convergence_orchestration.local_platform.processes import PLATFORM_ID_VARIABLE
+from convergence_orchestration.local_platform.services import Stops
 from convergence_orchestration.local_platform.supervisor import Patience, Supervisor
 from convergence_orchestration_tests.local_platform.builders import (
     QUICK,
@@ -33,6 +34,7 @@ from convergence_orchestration_tests.local_platform.builders import (
 )
 
 API, BIGQUERY, ADMIN_KEY = ServiceName.API, ServiceName.BIGQUERY, ServiceName.ADMIN_KEY
+DAEMON = ServiceName.DAEMON
 
 pytestmark = pytest.mark.anyio
 
@@ -160,7 +162,7 @@ async def test_what_outlives_a_service_is_ended_with_it_and_what_belongs_to_a_la
     directory, platform = a_directory(tmp_path), a_record()
     ended: list[float] = []
     other = started_by_a_service(platform)
-    last = replace(a_service(BIGQUERY, platform, stops_last=True), sessions=lambda: frozenset({other.pid}))
+    last = replace(a_service(BIGQUERY, platform, stops=Stops.LAST), sessions=lambda: frozenset({other.pid}))
 
     def end(grace: float) -> None:
         ended.append(grace)
@@ -267,28 +269,31 @@ async def test_grandchildren_end_too_whether_their_parent_lives_or_not(tmp_path:
     assert all(is_gone(pid) for pid in known())
 
 
-async def test_what_others_use_stops_last(tmp_path: Path) -> None:
+async def test_services_stop_in_their_turns(tmp_path: Path) -> None:
     directory, platform = a_directory(tmp_path), a_record()
     order = tmp_path / "order"
 
-    def noting(name: str) -> str:
+    def noting(name: ServiceName) -> str:
         return f"""
             import pathlib, signal, sys, time
             def end(*_):
                 with open({str(order)!r}, "a") as file:
-                    print({name!r}, file=file)
+                    print({name.value!r}, file=file)
                 sys.exit(0)
             signal.signal(signal.SIGTERM, end)
             pathlib.Path({str(tmp_path / name)!r}).touch()
             time.sleep(600)
         """
 
-    used = a_service(BIGQUERY, platform, noting("used"), probe=ready_when(tmp_path / "used"), stops_last=True)
-    user = a_service(API, platform, noting("user"), probe=ready_when(tmp_path / "user"))
+    turns = {BIGQUERY: Stops.LAST, API: Stops.SECOND, DAEMON: Stops.FIRST}
+    services = [
+        a_service(name, platform, noting(name), probe=ready_when(tmp_path / name), stops=turn)
+        for name, turn in turns.items()
+    ]
 
-    async with supervised(directory, platform, used, user) as supervisor:
+    async with supervised(directory, platform, *services) as supervisor:
         await until(lambda: is_running(supervisor))
-    assert order.read_text().split() == ["user", "used"]
+    assert order.read_text().split() == [DAEMON, API, BIGQUERY]
 
 
 async def test_a_stop_half_way_through_the_start_leaves_nothing(tmp_path: Path) -> None:
