@@ -10,25 +10,29 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.health_cost import share_of_a_core, stop_schedule
+import psutil
+
 from convergence_orchestration.gcp.bigquery import BigQuery
 from convergence_orchestration.health.alerting.model import AlertEvent, AlertKind
 from convergence_orchestration.health.alerting.sensors import SENSOR
 from convergence_orchestration.health.alerting.store import AlertEvents
 from convergence_orchestration_tests.e2e.platform import Platform, free_base_port
 
-_SELECTOR = {
+_LOCATION = {
     "repositoryLocationName": "convergence_orchestration",
     "repositoryName": "__repository__",
-    "sensorName": SENSOR,
 }
-_STATE = """query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) {
+_SCHEDULE = """query($selector: ScheduleSelector!) { scheduleOrError(scheduleSelector: $selector) {
+... on Schedule { scheduleState { id } } } }"""
+_STOP_SCHEDULE = "mutation($id: String!) { stopRunningSchedule(id: $id) { __typename } }"
+_SENSOR = """query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) {
 ... on Sensor { sensorState { id ticks(limit: 1000) { timestamp status } } } } }"""
-_STOP = "mutation($id: String!) { stopSensor(id: $id) { __typename } }"
+_STOP_SENSOR = "mutation($id: String!) { stopSensor(id: $id) { __typename } }"
 _SETTLE_SECONDS = 30
 
 
@@ -56,8 +60,7 @@ def measure(platform: Platform, minutes: int, without: int) -> int:
     ticks = [status for at, status in ticks_of(platform) if at >= began]
     failed = ticks.count("FAILURE")
     opened = [event for event in events if event.kind is AlertKind.OPENED]
-    stop_schedule(platform)
-    assert platform.graphql(_STOP, id=sensor(platform)["id"])["stopSensor"]["__typename"] != "PythonError"
+    switch_off(platform)
     time.sleep(_SETTLE_SECONDS)
     off = share_of_a_core(platform, without)
     print("| what | value |\n| --- | --- |")
@@ -73,6 +76,39 @@ def measure(platform: Platform, minutes: int, without: int) -> int:
     return 1 if opened or failed else 0
 
 
+def share_of_a_core(platform: Platform, minutes: int) -> float:
+    """Processor time by time, of everything of Dagster's and the runs that ended meanwhile."""
+    before, began = used(platform), time.monotonic()
+    time.sleep(60 * minutes)
+    return (used(platform) - before) / (time.monotonic() - began)
+
+
+def used(platform: Platform) -> float:
+    """Processor seconds up to now, with those of children that have ended."""
+    return sum(sum(process.cpu_times()[:4]) for process in processes(platform))
+
+
+def processes(platform: Platform) -> Iterator[psutil.Process]:
+    """Everything of this platform that runs Dagster."""
+    home = str(platform.data_dir / "dagster")
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        words = " ".join(process.info["cmdline"] or ())
+        if (process.info["environ"] or {}).get("DAGSTER_HOME") == home and (
+            "dagster" in words or "launching" in words
+        ):
+            yield process
+
+
+def switch_off(platform: Platform) -> None:
+    """End health's schedule and sensor."""
+    named = _LOCATION | {"scheduleName": "health_check_schedule"}
+    schedule = platform.graphql(_SCHEDULE, selector=named)["scheduleOrError"]["scheduleState"]
+    stopped = platform.graphql(_STOP_SCHEDULE, id=schedule["id"])["stopRunningSchedule"]
+    assert stopped["__typename"] == "ScheduleStateResult", stopped
+    stopped = platform.graphql(_STOP_SENSOR, id=sensor(platform)["id"])["stopSensor"]
+    assert stopped["__typename"] != "PythonError", stopped
+
+
 def recorded(platform: Platform) -> list[AlertEvent]:
     """Everything about alerts."""
     client = platform.bigquery()
@@ -84,7 +120,9 @@ def recorded(platform: Platform) -> list[AlertEvent]:
 
 def sensor(platform: Platform) -> dict[str, Any]:
     """The sensor's state, with its ticks."""
-    found: dict[str, Any] = platform.graphql(_STATE, selector=_SELECTOR)["sensorOrError"]["sensorState"]
+    found: dict[str, Any] = platform.graphql(_SENSOR, selector=_LOCATION | {"sensorName": SENSOR})[
+        "sensorOrError"
+    ]["sensorState"]
     return found
 
 

@@ -176,4 +176,5 @@ class Case:
 
     def _judge(self, since: datetime, share: Percent | None) -> Judgement:
         stable = self.evidence.of(self.rollout.stable).since(since) if self.rollout.stable else None
-        return judge(self.evidence.of(self.candidate).since(since), stable, share, self.policy)
+        candidate = self.evidence.of(self.candidate).since(since)
+        return judge(candidate, stable, share, self.policy, is_only=self.rollout.stable is None)

@@ -96,9 +96,18 @@ def errors(sure: Sureness, candidate: RevisionEvidence, stable: RevisionEvidence
 
 
 def latency(
-    sure: Sureness, candidate: RevisionEvidence, stable: RevisionEvidence | None, percentile: int
+    sure: Sureness,
+    candidate: RevisionEvidence,
+    stable: RevisionEvidence | None,
+    percentile: int,
+    *,
+    is_only: bool = False,
 ) -> Finding:
-    """Whether more of the candidate's answers than allowed are slower than the limit of p95 or p99."""
+    """Whether more of the candidate's answers than allowed are slower than the limit of p95 or p99.
+
+    Of the only revision nothing is decided by it: what is slow may be what its callers asked for, and without another revision
+    nothing tells the two apart, nor is there anything to go back to. The service's own alerts watch its latency.
+    """
     if candidate.measured is None:
         return Finding(Verdict.UNKNOWN, "The candidate's latencies could not be read.")
     if candidate.requests == 0:
@@ -110,12 +119,13 @@ def latency(
     slow = _slow(candidate.latencies, limit)
     measured = candidate.latencies.quantile(percentile / WHOLE)
     numbers = {f"p{percentile}_ms": round(measured or 0.0, 1), f"slower_than_{limit:g}_ms": slow.count}
-    said = f"p{percentile} is {measured or 0.0:.0f} ms (at most {limit:g} allowed)"
-    if _exceeds(slow, allowed, sure.convicts_at):
+    rule = "not judged without another revision" if is_only else f"at most {limit:g} allowed"
+    said = f"p{percentile} is {measured or 0.0:.0f} ms ({rule})"
+    if not is_only and _exceeds(slow, allowed, sure.convicts_at):
         beside = _slow_of(_common(candidate, stable), limit)
         is_slow = beside is not None and _exceeds(beside[1], allowed, sure.excuses_at)
         return _blame(sure, Finding(Verdict.UNHEALTHY, f"{said}.", numbers), beside, stable_is_bad=is_slow)
-    if candidate.latencies.slower_than(limit) > allowed * slow.total + 1e-9:
+    if not is_only and candidate.latencies.slower_than(limit) > allowed * slow.total + 1e-9:
         return Finding(Verdict.INCONCLUSIVE, f"{said}, which may still be chance.", numbers)
     return Finding(Verdict.HEALTHY, f"{said}.", numbers)
 

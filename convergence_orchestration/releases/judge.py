@@ -24,7 +24,12 @@ class Judgement:
 
 
 def judge(
-    candidate: RevisionEvidence, stable: RevisionEvidence | None, share: Percent | None, policy: RolloutPolicy
+    candidate: RevisionEvidence,
+    stable: RevisionEvidence | None,
+    share: Percent | None,
+    policy: RolloutPolicy,
+    *,
+    is_only: bool = False,
 ) -> Judgement:
     """What the evidence says of the candidate.
 
@@ -33,12 +38,13 @@ def judge(
         stable: of the same minutes; None or without requests: the targets alone count.
         share: of the traffic that the candidate should see; None: not known yet, or nothing to compare with.
         policy: targets and how sure to be.
+        is_only: there is no other revision, so its latency decides nothing.
     """
     sure = Sureness(policy)
     findings = [
         errors(sure, candidate, stable),
-        latency(sure, candidate, stable, 95),
-        latency(sure, candidate, stable, 99),
+        latency(sure, candidate, stable, 95, is_only=is_only),
+        latency(sure, candidate, stable, 99, is_only=is_only),
         traffic(sure, candidate, stable, share),
         probes(sure, candidate, stable),
     ]

@@ -65,6 +65,17 @@ def test_the_first_revision_that_there_ever_was_gets_everything_and_still_bakes(
     assert isinstance(there.tick(), Finish)
 
 
+def test_the_only_revision_is_not_convicted_for_what_its_callers_waited_for() -> None:
+    there = world(stable=None)
+    there.tick()
+    there.tick()
+    bake = POLICY.bake.total_seconds()
+    there.measure(NEW, measured(there.now, bake, 5000, slow=1500))
+    assert isinstance(there.tick(), Nothing)
+    there.wait(bake)
+    assert isinstance(there.tick(), Finish)
+
+
 def test_the_clock_of_a_stage_starts_when_its_traffic_is_verified() -> None:
     there = world()
     there.is_slow = True
