@@ -89,6 +89,8 @@ def _tried(case: Case[Visit], visit: Visit) -> tuple[Outcome, str]:
         case.check(visit)
     except ExpectationError as error:
         return Outcome.FAILED, str(error)
+    except httpx.ConnectError as error:  # before anything was sent: the text is the system's, or TLS's
+        return Outcome.ERROR, f"{visit.target.url} could not be reached: {error}."
     except httpx.HTTPError as error:
         return Outcome.ERROR, f"{visit.target.url} did not answer: {type(error).__name__}."
     except Exception as error:  # noqa: BLE001 an answer that nobody foresaw; its text may hold what it was asked with

@@ -38,6 +38,8 @@ def test_where_nobody_answers_no_test_passes_and_each_says_so(name: SuiteName) -
     assert not report.passed
     assert tuple(told) == report.results
     assert {each.outcome for each in report.results} <= {Outcome.ERROR, Outcome.FAILED}
+    said = {each.detail for each in report.results}
+    assert any("http://127.0.0.1:9 could not be reached: " in each and "refused" in each for each in said)
     assert "admin_key_for_nobody" not in repr(report)
 
 
