@@ -58,6 +58,15 @@ def end(processes: Iterable[psutil.Process], grace: float) -> int:
     return len(ours)
 
 
+def descendants(pids: Iterable[int]) -> frozenset[int]:
+    """Whatever descends from these processes and lives, by process id."""
+    found: set[int] = set()
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            found.update(process.pid for process in psutil.Process(pid).children(recursive=True))
+    return frozenset(found)
+
+
 def session(pid: int) -> int | None:
     """The session that a process is in, None if there is no such process."""
     try:

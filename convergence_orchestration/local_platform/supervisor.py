@@ -222,11 +222,16 @@ class Supervisor:
         # the launcher's fork server is nobody's child: it interrupts the runs and ends its zygotes itself
         grace = 0 if self._hurry.is_set() else self._patience.grace
         await asyncio.to_thread(stopping.stop, self._directory.dagster_home, grace)
-        # whatever else lost its parent; looked for before the sessions of those that are kept, who may start others still
+        # whatever else lost its parent; looked for before what those that are kept have, who may start others still
         members = processes.members(self._record)
-        sessions = {self._children[service.name].pid for service in kept if service.name in self._children}
-        sessions.update(*(service.sessions() for service in kept))
-        left = [process for process in members if processes.session(process.pid) not in sessions]
+        parents = {self._children[service.name].pid for service in kept if service.name in self._children}
+        sessions = parents.union(*(service.sessions() for service in kept))
+        families = processes.descendants(parents)
+        left = [
+            process
+            for process in members
+            if process.pid not in families and processes.session(process.pid) not in sessions
+        ]
         await asyncio.to_thread(processes.end, left, grace)
 
     async def _end(self, service: Service) -> None:

@@ -269,6 +269,26 @@ async def test_grandchildren_end_too_whether_their_parent_lives_or_not(tmp_path:
     assert all(is_gone(pid) for pid in known())
 
 
+async def test_a_service_keeps_its_children_until_its_own_turn(tmp_path: Path) -> None:
+    directory, platform = a_directory(tmp_path), a_record()
+    ready, found = tmp_path / "ready", tmp_path / "found"
+    code = f"""
+        import pathlib, signal, subprocess, sys, time
+        child = subprocess.Popen([sys.executable, "-c", {SLEEP!r}], start_new_session=True)
+        def end(*_):
+            pathlib.Path({str(found)!r}).write_text(str(child.poll()))
+            sys.exit(0)
+        signal.signal(signal.SIGTERM, end)
+        pathlib.Path({str(ready)!r}).touch()
+        time.sleep(600)
+    """
+    last = a_service(BIGQUERY, platform, code, probe=ready_when(ready), stops=Stops.LAST)
+
+    async with supervised(directory, platform, last, a_service(API, platform)) as supervisor:
+        await until(lambda: is_running(supervisor))
+    assert found.read_text() == "None", "the child lived"
+
+
 async def test_services_stop_in_their_turns(tmp_path: Path) -> None:
     directory, platform = a_directory(tmp_path), a_record()
     order = tmp_path / "order"
